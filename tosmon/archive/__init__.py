@@ -1,0 +1,181 @@
+"""The archive: documents, versions as lists of clauses, checks, changes, alerts and the outbox, behind few verbs.
+
+SQL lives in this package only. Everything it takes and gives is a value (`rows`, `model`); each verb is one
+transaction. `Archive.browse` reads, `Archive.outbox` delivers, `Archive.history` imports, the verbs of `Archive`
+itself record.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from tosmon.archive import schema, store
+from tosmon.archive.browse import Browse
+from tosmon.archive.engine import open_engine
+from tosmon.archive.history import DocumentWriter, HistoryWriter
+from tosmon.archive.outbox import Outbox
+from tosmon.archive.rows import (
+    Activity,
+    Addressee,
+    ChangeMark,
+    ChangeRow,
+    CheckRow,
+    IncidentRow,
+    Listed,
+    NewChange,
+    NotificationRow,
+    OpenChange,
+    OpenIncident,
+    Pulse,
+    Recorded,
+    Recording,
+    ServiceRow,
+    Settled,
+    Standing,
+    Telling,
+    TermsRow,
+    VersionMark,
+    VersionRow,
+)
+from tosmon.archive.snapshots import Snapshot, Snapshots
+from tosmon.archive.store import LeaseLost
+from tosmon.model import Alert, ChangeState, Terms, TermsKey
+
+__all__ = [
+    "Activity",
+    "Addressee",
+    "Archive",
+    "ChangeMark",
+    "ChangeRow",
+    "CheckRow",
+    "DocumentWriter",
+    "HistoryWriter",
+    "Identity",
+    "IncidentRow",
+    "LeaseLost",
+    "Listed",
+    "NewChange",
+    "NotificationRow",
+    "OpenChange",
+    "OpenIncident",
+    "Pulse",
+    "Recorded",
+    "Recording",
+    "ServiceRow",
+    "Settled",
+    "Snapshot",
+    "Snapshots",
+    "Standing",
+    "Telling",
+    "TermsRow",
+    "VersionMark",
+    "VersionRow",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the ids of all alerts are built from, fixed when the archive is made (RFC 4151), and a secret for signing."""
+
+    authority: str
+    started: date
+    secret: str
+
+
+class Archive:
+    """One archive. Safe to share between threads; several processes may open the same one."""
+
+    def __init__(self, url: str) -> None:
+        """Open and migrate the archive at an SQLAlchemy URL; raises ArchiveError."""
+        self._engine = open_engine(url)
+        self.browse = Browse(self._engine)
+        self.outbox = Outbox(self._engine)
+        self.history = HistoryWriter(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def identity(self, authority: str, today: date) -> Identity:
+        """The archive's identity; the first call fixes it, later ones ignore what they are given."""
+        wanted = {"authority": authority, "started": today.isoformat(), "secret": secrets.token_hex(32)}
+        with self._engine.begin() as connection:
+            known = {row.name: row.value for row in connection.execute(select(schema.setting))}
+            missing = {name: value for name, value in wanted.items() if name not in known}
+            if missing:
+                rows = [{"name": name, "value": value} for name, value in missing.items()]
+                connection.execute(insert(schema.setting), rows)
+        known |= missing
+        return Identity(known["authority"], date.fromisoformat(known["started"]), known["secret"])
+
+    def declare(self, declared: Sequence[Terms], now: datetime) -> None:
+        """Make the archive's documents those declared; the others stay archived, but are looked at no more."""
+        with self._engine.begin() as connection:
+            store.declare(connection, declared, now)
+
+    def claim_due(self, now: datetime, lease: timedelta, limit: int = 1) -> list[Standing]:
+        """Take documents whose time has come, the longest due first; other processes leave them alone for `lease`."""
+        with self._engine.connect().execution_options(reads=True) as connection:
+            due = connection.execute(
+                select(func.count())
+                .select_from(schema.terms)
+                .where(schema.terms.c.declared, ~schema.terms.c.paused, schema.terms.c.due_at <= now)
+            ).scalar_one()
+        if not due:  # no write lock for nothing: the clock asks every second
+            return []
+        with self._engine.begin() as connection:
+            return store.claim(connection, now, lease, limit, None)
+
+    def claim(self, keys: Sequence[TermsKey], now: datetime, lease: timedelta) -> list[Standing]:
+        """Take these documents, due or not; those that another process is looking at are left out."""
+        with self._engine.begin() as connection:
+            return store.claim(connection, now, lease, len(keys), keys)
+
+    def standing(self, key: TermsKey) -> Standing | None:
+        """What is known of a document, without taking it; `None` when there is no such document."""
+        with self._engine.connect().execution_options(reads=True) as connection:
+            terms_id = store.terms_id(connection, key)
+            return None if terms_id is None else store.standing(connection, terms_id)
+
+    def release(self, standing: Standing) -> None:
+        """Give a claimed document back unlooked at."""
+        mine = (schema.terms.c.id == standing.terms_id, schema.terms.c.claimed_by == standing.lease)
+        with self._engine.begin() as connection:
+            connection.execute(update(schema.terms).where(*mine).values(claimed_by=None, claimed_until=None))
+
+    def record(self, recording: Recording) -> Recorded:
+        """Write everything one check found, in one transaction; raises LeaseLost, ArchiveError (disk full, read-only)."""
+        with self._engine.begin() as connection:
+            return store.record(connection, recording)
+
+    def tell(self, change: ChangeRow, telling: Telling, now: datetime) -> Alert | None:
+        """Record an alert (a reminder, a correction, …) and its notifications for a change that is recorded already.
+
+        `None` when that alert exists: another process was quicker.
+        """
+        with self._engine.begin() as connection:
+            return store.tell(connection, change.id, telling, now)
+
+    def next_due(self) -> datetime | None:
+        """When the next document wants a look; `None` when none is declared."""
+        with self._engine.connect().execution_options(reads=True) as connection:
+            wanted = (schema.terms.c.declared, ~schema.terms.c.paused)
+            found: datetime | None = connection.execute(select(func.min(schema.terms.c.due_at)).where(*wanted)).scalar()
+            return found
+
+    def check_soon(self, key: TermsKey, now: datetime) -> bool:
+        """Ask for a look ("check now"): whoever drives the checks finds it due. False when there is no such document."""
+        service = select(schema.service.c.id).where(schema.service.c.key == key.service).scalar_subquery()
+        mine = (schema.terms.c.service_id == service, schema.terms.c.type == key.type, schema.terms.c.declared)
+        with self._engine.begin() as connection:
+            return connection.execute(update(schema.terms).where(*mine).values(due_at=now)).rowcount == 1
+
+    def set_state(self, change_id: int, state: ChangeState, reason: str) -> None:
+        """Move a change to another state (an operator's decision, or a withdrawal)."""
+        with self._engine.begin() as connection:
+            mine = schema.change.c.id == change_id
+            connection.execute(update(schema.change).where(mine).values(state=state.value, reason=reason))
