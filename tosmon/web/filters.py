@@ -1,0 +1,90 @@
+"""Which changes a reader asked for: filters that live in the URL, so that a view can be kept and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from tosmon.model import Direction, Severity
+from tosmon.publish.text import line
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    service: str | None = None
+    topic: str | None = None
+    direction: Direction | None = None
+    severity: Severity | None = None
+    since: date | None = None
+
+    @property
+    def any(self) -> bool:
+        return any(getattr(self, name.name) is not None for name in fields(self))
+
+    def query(self, **changed: object) -> str:
+        """The filters as a query string (with its question mark), with some of them changed; empty when there are none."""
+        wanted = {name.name: getattr(self, name.name) for name in fields(self)} | changed
+        set_ = {name: str(value) for name, value in wanted.items() if value is not None}
+        return f"?{urlencode(set_)}" if set_ else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the URL says: filters, the change after which a listing goes on, and what could not be understood."""
+
+    filters: Filters
+    before: int | None
+    ignored: tuple[str, ...]
+
+
+def asked(query: Mapping[str, str]) -> Asked:
+    """Read a query string. What makes no sense is left out and named, so that an old link still shows something."""
+    ignored: list[str] = []
+
+    def one_of(kinds: type[_E], name: str) -> _E | None:
+        written = query.get(name, "")
+        if not written:
+            return None
+        try:
+            return kinds(written)
+        except ValueError:
+            ignored.append(f"{name}={line(written, 40)}")
+            return None
+
+    filters = Filters(
+        query.get("service") or None,
+        query.get("topic") or None,
+        one_of(Direction, "direction"),
+        one_of(Severity, "severity"),
+        _day(query.get("since", ""), ignored),
+    )
+    return Asked(filters, _number(query.get("before", ""), ignored), tuple(ignored))
+
+
+def _day(written: str, ignored: list[str]) -> date | None:
+    if not written:
+        return None
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        ignored.append(f"since={line(written, 40)}")
+        return None
+
+
+LARGEST = 2**63 - 1
+"""The largest id that a database can hold."""
+
+
+def _number(written: str, ignored: list[str]) -> int | None:
+    if not written:
+        return None
+    if written.isascii() and written.isdigit() and int(written[:20]) <= LARGEST:
+        return int(written[:20])
+    ignored.append(f"before={line(written, 40)}")
+    return None
