@@ -1,0 +1,1 @@
+"""Histories and formats of others: reading what Open Terms Archive keeps in git."""
