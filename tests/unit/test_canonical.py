@@ -186,6 +186,21 @@ def test_what_parts_numbers_counts(one: str, other: str) -> None:
     assert canonical(one) != canonical(other)
 
 
+@given(
+    st.integers(1_000, 10**9),
+    st.integers(0, 99),
+    st.permutations([(",", "."), (".", ","), (" ", ","), ("\u202f", ",")]),
+)
+def test_one_amount_in_the_notations_of_countries_is_the_same(
+    units: int, cents: int, notations: list[tuple[str, str]]
+) -> None:
+    """1,234.50 and 1 234,50 are one amount."""
+    written = [f"{units:,}".replace(",", group) + f"{point}{cents:02}" for group, point in notations]
+
+    assert len({canonical(f"a capital of {amount} euros") for amount in written}) == 1
+    assert canonical(f"a capital of {written[0]} euros") != canonical(f"a capital of {units + 1:,}.{cents:02} euros")
+
+
 @given(SENTENCE, st.sampled_from(["not", "never", "no", "without"]), st.data())
 def test_a_negation_is_never_lost(sentence: list[str], negation: str, data: st.DataObject) -> None:
     """One small word turns a promise round."""

@@ -150,6 +150,7 @@ def _looked_at_closely(text: str) -> str:
         text = _CLOCK.sub(r"\1ago", text)
     if _YEAR.search(text):
         text = _with_dates(text)
+    text = _AMOUNT.sub(_plain_amount, text)
     text = _BETWEEN_DIGITS.sub(_between_digits, _unmarked(text))
     if "<" in text or ">" in text:
         text = _COMPARED.sub(_carried, text)
@@ -255,6 +256,18 @@ _CLOCK = re.compile(
 
 _YEAR = re.compile(r"[12令平](?:\d\d\d|和|成)")
 _HYPHEN = "-".translate(_CARRY)
+# An amount with its thousands and its hundredths parted: whichever signs do it, it is one number. Without hundredths, or
+# with one sign for both, "1.500" may be one and a half: then the sign counts.
+_AMOUNT = re.compile(
+    r"(?<![\w.,])(\d{1,3})(?:(?:,\d{3})+(?=\.\d\d(?!\d))|(?:\.\d{3})+(?=,\d\d(?!\d))|(?: \d{3})+(?=[.,]\d\d(?!\d)))[.,]\d\d"
+)
+
+
+def _plain_amount(amount: re.Match[str]) -> str:
+    digits = re.sub(r"\D", "", amount[0])
+    return f"{digits[:-2]}.{digits[-2:]}"
+
+
 _BETWEEN_DIGITS = re.compile(r"[0-9]([^\w\x01-\x08\x0e-\x1f]+)(?=[0-9])")
 _SEPARATORS = ".,:/'-"
 _COMPARED = re.compile(r"[<>](?=\s?[0-9])")

@@ -345,6 +345,6 @@ def _collapsed(look: _Look) -> Observation | None:
         return None
     return Observation(
         Verdict.COLLAPSED,
-        f"{look.words:,} words where {look.words_before:,} stood; if it stays like this for two weeks it counts as a change, "
-        "else mend `select`",
+        f"{look.words:,} words where {look.words_before:,} stood; if it stays like this for two weeks it counts as a "
+        "change, else mend `select`",
     )

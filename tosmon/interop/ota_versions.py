@@ -191,7 +191,7 @@ class HistoryMemory:
         return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).digest()[:16]
 
     def remember(self, version_id: int, version: Version, known: Sequence[Known]) -> None:
-        self.latest = Remembered(version_id, version.canonical_digest, version.clauses)
+        self.latest = Remembered(version_id, version.at, version.canonical_digest, version.clauses)
         for same in [one for one in self._recent if one.canonical_digest == version.canonical_digest]:
             self._recent.remove(same)
         self._recent.appendleft(self.latest)
@@ -209,6 +209,6 @@ class HistoryMemory:
             return
         self._versions.extend(archive.browse.known_clauses(standing.terms_id, REMEMBERED)[::-1])
         for row in rows[-RECENT:]:
-            self._recent.appendleft(Remembered(row.id, row.canonical_digest, archive.browse.clauses(row.id)))
+            self._recent.appendleft(Remembered(row.id, row.at, row.canonical_digest, archive.browse.clauses(row.id)))
         self.latest = self._recent[0]
         self.last_at, self.language = rows[-1].at, rows[-1].language

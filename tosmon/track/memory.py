@@ -24,6 +24,7 @@ class Remembered:
     """A recent text of the document, by the id of its version."""
 
     version_id: int
+    at: datetime
     canonical_digest: bytes
     clauses: tuple[Clause, ...]
 
@@ -58,7 +59,7 @@ class ArchiveMemory:
         for row in self.archive.browse.recent_versions(self.standing.terms_id, RECENT, known_only=True):
             if row.canonical_digest not in seen:
                 seen.add(row.canonical_digest)
-                found.append(Remembered(row.id, row.canonical_digest, self.archive.browse.clauses(row.id)))
+                found.append(Remembered(row.id, row.at, row.canonical_digest, self.archive.browse.clauses(row.id)))
         return found
 
     def known_since(self, canonical_digest: bytes) -> datetime | None:

@@ -6,6 +6,7 @@ Reads the archive's memory of a document (what stood, what people were told), wr
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from tosmon.archive import VersionRow
 from tosmon.archive.packing import digest
 from tosmon.clauses import canonical, canonical_digest, split, words
 from tosmon.compare import compare
+from tosmon.compare.substance import substance
 from tosmon.errors import ArchiveError, ExtractionError
 from tosmon.gates import Decision, decide, guess_language
 from tosmon.judge import Rules
@@ -88,23 +90,37 @@ def news_of(
 ) -> News:
     """What a text is that differs in its words from the latest one."""
     known_since = memory.known_since(version.canonical_digest)
+    undone = memory.undone(version.canonical_digest) if known_since is not None else None
     if technical is not None:
         before_id, comparison = None, compare(technical.clauses, version.clauses)
     else:
         before_id, comparison = _nearest(version, memory)
-    if known_since is not None:
+    if known_since is None:
+        judgement = judged(comparison, terms, rules, at)
+        same = _same_in_substance(version, memory, before_id) if judgement.substantive and not technical else None
+        if same is not None:
+            known_since, undone = same.at, memory.undone(same.canonical_digest)
+    else:
         headline = f"{terms.service_name} {terms.key.type}: an earlier text again"
         judgement = Judgement(False, "a known text", Severity.LOW, headline)
-    else:
-        judgement = judged(comparison, terms, rules, at)
     recombined = judgement.substantive and (
         _is_recombined(comparison, judgement.telling, memory.clauses_before())
         or _is_around(version, comparison, judgement)
     )
     in_force = judgement.substantive and _is_in_force(comparison, memory, at)
     decision = decide(judgement, known_since=known_since, recombined=recombined, in_force=in_force, confirm=confirm)
-    undone = memory.undone(version.canonical_digest) if known_since is not None else None
     return News(before_id, comparison, judgement, decision, undone)
+
+
+def _same_in_substance(version: Version, memory: Memory, compared_id: int | None) -> Remembered | None:
+    """A recent text from which the new one differs in nothing that people would be told: it is that text again.
+
+    The nearest text by letters need not be the one: a variant comes back with another menu around it.
+    """
+    for known in memory.recent():
+        if known.version_id != compared_id and not substance(compare(known.clauses, version.clauses)).told:
+            return known
+    return None
 
 
 def _nearest(version: Version, memory: Memory) -> tuple[int, Comparison]:
@@ -119,6 +135,7 @@ def _nearest(version: Version, memory: Memory) -> tuple[int, Comparison]:
 
 
 _MOST_AROUND = 8  # words of a clause that is no sentence
+_SENTENCE_END = re.compile(r"[^.…][.:;]\s*$")  # three dots end a slogan
 
 
 def _is_around(version: Version, comparison: Comparison, judgement: Judgement) -> bool:
@@ -129,7 +146,7 @@ def _is_around(version: Version, comparison: Comparison, judgement: Judgement) -
     for change in judgement.telling:
         texts += [comparison.before[change.before].text] if change.before is not None else []
         texts += [comparison.after[change.after].text] if change.after is not None else []
-    return all(len(text.split()) <= _MOST_AROUND and not text.rstrip().endswith((".", ":", ";")) for text in texts)
+    return all(len(text.split()) <= _MOST_AROUND and _SENTENCE_END.search(text) is None for text in texts)
 
 
 def _is_recombined(
