@@ -18,15 +18,16 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import multiprocessing
 import re
 import resource
+import socketserver
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,7 +40,7 @@ from tosmon.fetch import Fetched, Fetcher
 from tosmon.http import Client, Limits
 from tosmon.interop.git import Blobs, Commit, commits, only_branch, repository
 from tosmon.judge import load_rules
-from tosmon.model import Alert, AlertKind, Form, Response, SourceDocument, Terms, TermsKey, Validators
+from tosmon.model import Alert, AlertKind, Form, Outcome, Response, SourceDocument, Terms, TermsKey, Validators
 from tosmon.track import World, check
 
 _TOGETHER = timedelta(minutes=5)  # parts of one document that were fetched in one go
@@ -63,40 +64,59 @@ class Page:
     url: str | None
 
 
-class Shown:
-    """What the local server shows at each path, at the simulated moment."""
+class Answer(socketserver.StreamRequestHandler):
+    """Just enough HTTP to answer the product's client over a kept connection."""
 
-    def __init__(self) -> None:
-        self.pages: dict[str, Page] = {}
-        outer = self
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    folder: Path
 
-        class Answer(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1
-            disable_nagle_algorithm = True
-
-            def do_GET(self) -> None:
-                page = outer.pages.get(self.path)
-                body = page.body if page else b"not recorded"
-                self.send_response(200 if page else 404)
-                self.send_header("Content-Type", page.content_type if page else "text/plain")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
+    def handle(self) -> None:
+        while line := self.rfile.readline(65536):
+            while self.rfile.readline(65536).strip():
                 pass
+            try:
+                kind, _, body = (self.folder / line.split(b" ")[1].decode().strip("/")).read_bytes().partition(b"\n")
+                status = b"200 OK"
+            except OSError:
+                kind, body, status = b"text/plain", b"not recorded", b"404 Not Found"
+            head = b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+            self.wfile.write(b"HTTP/1.1 %s\r\n%s%s" % (status, head, body))
+            self.wfile.flush()
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+def serve(folder: Path, port: Connection) -> None:
+    Answer.folder = folder
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        server.daemon_threads = True
+        port.send(server.server_address[1])
+        server.serve_forever()
+
+
+class Shown:
+    """What the local server, a process of its own, shows at each path at the simulated moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pages: dict[str, Page] = {}
+        self.folder = folder
+        folder.mkdir()
+        here, there = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=serve, args=(folder, there), daemon=True)
+        self.process.start()
+        self.port = here.recv()
+
+    def show(self, path: str, page: Page) -> None:
+        self.pages[path] = page
+        temporary = self.folder / ".new"
+        temporary.write_bytes(page.content_type.encode() + b"\n" + page.body)
+        temporary.replace(self.folder / path.strip("/"))
 
     def address(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}{path}"
+        return f"http://127.0.0.1:{self.port}{path}"
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.process.terminate()
+        self.process.join()
 
 
 class RecordedFetcher(Fetcher):
@@ -146,7 +166,7 @@ def part_of(url: str) -> str:
 
 
 def path_of(key: TermsKey, part: str) -> str:
-    return "/" + "/".join(re.sub(r"\W", lambda found: f"_{ord(found[0]):x}", name) for name in (*key_parts(key), part))
+    return "/" + "~".join(re.sub(r"\W", lambda found: f"_{ord(found[0]):x}", name) for name in (*key_parts(key), part))
 
 
 def key_parts(key: TermsKey) -> tuple[str, str]:
@@ -175,7 +195,7 @@ class Replay:
         self.now = datetime.now(UTC)
         self.collection = collection
         self.declared = {terms.key: terms for terms in declared}
-        self.shown = Shown()
+        self.shown = Shown(folder / "shown")
         self.parts: dict[TermsKey, dict[str, Page]] = collections.defaultdict(dict)
         client = Client(Limits(allow_private_addresses=True), clock=lambda: self.now)
         self.fetcher = RecordedFetcher(client, robots=False, pause=timedelta(0))
@@ -184,7 +204,7 @@ class Replay:
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.incidents: collections.Counter[str] = collections.Counter()
         self.lines: list[dict[str, object]] = []
-        self.later: dict[TermsKey, list[datetime]] = {}
+        self.settled: set[TermsKey] = set()  # documents with nothing open after their last look
         self.folder = folder
 
     def start(self, at: datetime) -> None:
@@ -205,7 +225,7 @@ class Replay:
         content_type = "application/pdf" if commit.suffix == "pdf" else "text/html"
         page = Page(body, content_type, commit.trailers.get("X-source-document-location"))
         self.parts[commit.key][commit.part] = page
-        self.shown.pages[path_of(commit.key, commit.part)] = page
+        self.shown.show(path_of(commit.key, commit.part), page)
 
     def look(self, key: TermsKey, at: datetime) -> None:
         self.now = at
@@ -215,6 +235,8 @@ class Replay:
         self.fetcher.key = key
         recorded = check(claims[0], self.declared[key], self.world)
         self.outcomes[recorded.outcome.value] += 1
+        if recorded.outcome is not Outcome.UNCHANGED:
+            self.settled.discard(key)
         if recorded.incident_opened:
             self.incidents[recorded.verdict.value] += 1
         if recorded.alert is not None and recorded.alert.kind in (AlertKind.CHANGE, AlertKind.UNCONFIRMED):
@@ -222,6 +244,8 @@ class Replay:
 
     def look_later(self, key: TermsKey, shown_at: datetime, until: datetime | None) -> None:
         """The looks that the schedule makes while the same page is shown, as far as they can matter."""
+        if key in self.settled:
+            return
         document = self.archive.standing(key)
         assert document is not None
         if document.pending is not None:
@@ -230,6 +254,7 @@ class Replay:
             document = self.archive.standing(key)
         assert document is not None
         if document.incident is None and document.undone is None:
+            self.settled.add(key)
             return
         for wait in _LATER:
             if until is not None and shown_at + wait >= until:

@@ -16,7 +16,7 @@ from sqlalchemy import func, insert, select, update
 
 from tosmon.archive import schema, store
 from tosmon.archive.browse import Browse
-from tosmon.archive.engine import open_engine
+from tosmon.archive.engine import HURRIED, open_engine
 from tosmon.archive.history import DocumentWriter, HistoryWriter
 from tosmon.archive.outbox import Outbox
 from tosmon.archive.rows import (
@@ -93,6 +93,7 @@ class Archive:
     def __init__(self, url: str) -> None:
         """Open and migrate the archive at an SQLAlchemy URL; raises ArchiveError."""
         self._engine = open_engine(url)
+        self._hurried = self._engine.execution_options(**{HURRIED: True})
         self.browse = Browse(self._engine)
         self.outbox = Outbox(self._engine)
         self.history = HistoryWriter(self._engine)
@@ -127,12 +128,12 @@ class Archive:
             ).scalar_one()
         if not due:  # no write lock for nothing: the clock asks every second
             return []
-        with self._engine.begin() as connection:
+        with self._hurried.begin() as connection:
             return store.claim(connection, now, lease, limit, None)
 
     def claim(self, keys: Sequence[TermsKey], now: datetime, lease: timedelta) -> list[Standing]:
         """Take these documents, due or not; those that another process is looking at are left out."""
-        with self._engine.begin() as connection:
+        with self._hurried.begin() as connection:
             return store.claim(connection, now, lease, len(keys), keys)
 
     def standing(self, key: TermsKey) -> Standing | None:
@@ -149,7 +150,8 @@ class Archive:
 
     def record(self, recording: Recording) -> Recorded:
         """Write everything one check found, in one transaction; raises LeaseLost, ArchiveError (disk full, read-only)."""
-        with self._engine.begin() as connection:
+        nothing_new = recording.version is None and recording.technical is None and not recording.settled
+        with (self._hurried if nothing_new else self._engine).begin() as connection:
             return store.record(connection, recording)
 
     def tell(self, change: ChangeRow, telling: Telling, now: datetime) -> Alert | None:

@@ -24,6 +24,9 @@ from sqlalchemy.pool import QueuePool
 from tosmon.errors import ArchiveError
 
 _BUSY_SECONDS = 60
+HURRIED = "hurried"
+"""Execution option of transactions that a power cut may undo: leases, and looks at what had not changed. A process that is
+killed loses nothing either way."""
 
 
 def open_engine(url: str) -> Engine:
@@ -108,9 +111,8 @@ def _tame_sqlite(engine: Engine) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, see below
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
             "foreign_keys=ON",
-            "cache_size=-65536",
+            "cache_size=-16384",
             "temp_store=MEMORY",
         ):
             try:
@@ -122,7 +124,15 @@ def _tame_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get("reads"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        wanted = "NORMAL" if options.get(HURRIED) else "FULL"
+        if connection.info.get("synchronous") != wanted:
+            connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+            connection.info["synchronous"] = wanted
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def migrate(engine: Engine) -> None:

@@ -117,28 +117,35 @@ def add_undeclared(connection: Connection, key: TermsKey, name: str, now: dateti
     )
 
 
+# Statements of every check, built once: building them costs more than running them.
+_FREE = and_(
+    t.terms.c.declared,
+    or_(t.terms.c.claimed_until.is_(None), t.terms.c.claimed_until <= bindparam("now", type_=t.Instant)),
+)
+_CLAIMABLE = select(t.terms.c.id).join(t.service, t.service.c.id == t.terms.c.service_id).where(_FREE)
+_CLAIMABLE_DUE = (
+    _CLAIMABLE.where(~t.terms.c.paused, t.terms.c.due_at <= bindparam("now", type_=t.Instant))
+    .order_by(t.terms.c.due_at)
+    .limit(bindparam("most"))
+)
+_CLAIMABLE_KEY = _CLAIMABLE.where(t.service.c.key == bindparam("service"), t.terms.c.type == bindparam("type"))
+_CLAIM = update(t.terms).where(t.terms.c.id == bindparam("which"))
+
+
 def claim(
     connection: Connection, now: datetime, lease: timedelta, limit: int, keys: Sequence[TermsKey] | None
 ) -> list[Standing]:
     """Take documents to look at: those due, or those asked for by key whether due or not; never one that is taken."""
-    free = and_(
-        t.terms.c.declared,
-        or_(t.terms.c.claimed_until.is_(None), t.terms.c.claimed_until <= now),
-    )
-    query = select(t.terms.c.id).join(t.service, t.service.c.id == t.terms.c.service_id).where(free)
     if keys is None:
-        query = query.where(~t.terms.c.paused, t.terms.c.due_at <= now)
-        chosen = [row.id for row in connection.execute(query.order_by(t.terms.c.due_at).limit(limit))]
+        chosen = list(connection.execute(_CLAIMABLE_DUE, {"now": now, "most": limit}).scalars())
     else:
-        named = query.where(t.service.c.key == bindparam("named_service"), t.terms.c.type == bindparam("named_type"))
         chosen = []
         for key in keys[:limit]:
-            chosen += connection.execute(named, {"named_service": key.service, "named_type": key.type}).scalars()
+            wanted = {"now": now, "service": key.service, "type": key.type}
+            chosen += connection.execute(_CLAIMABLE_KEY, wanted).scalars()
     token = secrets.token_hex(8)
-    for part in _chunks(chosen):
-        connection.execute(
-            update(t.terms).where(t.terms.c.id.in_(part)).values(claimed_by=token, claimed_until=now + lease)
-        )
+    for terms_id in chosen:
+        connection.execute(_CLAIM, {"which": terms_id, "claimed_by": token, "claimed_until": now + lease})
     return [standing(connection, terms_id) for terms_id in chosen]
 
 
@@ -244,6 +251,9 @@ def version_row(row: Row[Any], key: TermsKey, previous_id: int | None = None, ne
     )
 
 
+_RELEASE = update(t.terms).where(t.terms.c.id == bindparam("which"), t.terms.c.claimed_by == bindparam("under"))
+
+
 def record(connection: Connection, recording: Recording) -> Recorded:
     """Write everything a check found; raises LeaseLost when the document is no longer this process's to look at."""
     known = recording.standing
@@ -319,8 +329,7 @@ def record(connection: Connection, recording: Recording) -> Recorded:
             "final_urls": json.dumps(recording.final_urls),
             "validators": _validators(recording.validators),
         }
-    mine = and_(t.terms.c.id == known.terms_id, t.terms.c.claimed_by == known.lease)
-    if connection.execute(update(t.terms).where(mine), values).rowcount != 1:
+    if connection.execute(_RELEASE, values | {"which": known.terms_id, "under": known.lease}).rowcount != 1:
         raise LeaseLost(f"{known.key}: another process checked it meanwhile")
     return Recorded(
         check_id, recording.verdict, recording.outcome, recording.detail, version_id, change_id, alert, opened, closed

@@ -26,18 +26,29 @@ _TELLING = re.compile(
 
 # Browsers read <noscript> as raw text. A parser that runs no scripts reads tags there, falls into the unclosed <iframe> of
 # a widespread tracking snippet, and takes all the rest of the page for its raw text.
-_NOSCRIPT = re.compile(r"<noscript\b[^>]*>.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
 _IFRAME = re.compile(r"</?iframe\b[^>]*>", re.IGNORECASE)
 
 
 def tame(text: str) -> str:
     """`text`, without the tags that stand too deep, the attributes that are too many, and frames for want of scripts."""
-    text = _NOSCRIPT.sub(lambda found: _IFRAME.sub(" ", found[0]), text)
-    if len(text) > _LONGEST_TAG:
+    text = _without_frames(text)
+    if len(text) > _LONGEST_TAG and max(map(len, text.split(">"))) > _LONGEST_TAG:
         text = _LONG_TAG.sub(_few_attributes, text)
     if text.count("<") > _MANY_TAGS:
         text = _flattened(text)
     return text
+
+
+def _without_frames(text: str) -> str:
+    parts: list[str] = []
+    end = 0
+    while (start := text.find("<noscript", end)) >= 0:
+        stop = text.find("</noscript", start)
+        if stop < 0:
+            break
+        parts += [text[end:start], _IFRAME.sub(" ", text[start:stop])]
+        end = stop
+    return "".join([*parts, text[end:]]) if parts else text
 
 
 def _few_attributes(match: re.Match[str]) -> str:
