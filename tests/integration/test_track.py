@@ -716,3 +716,61 @@ def test_versions_rebuild_byte_for_byte(market: Market) -> None:
     for version in versions:
         text = "".join(c.lead + c.text + c.tail for c in market.archive.browse.clauses(version.id))
         assert hashlib.sha256(text.encode()).digest() == version.digest
+
+
+# --- announced beside the terms in force ---------------------------------------------------------------------------------
+
+CASE = Path(__file__).parents[3] / "shared" / "data" / "cases" / "x-2024"
+
+
+def show_text(market: Market, text: str) -> None:
+    market.site.page("/terms", text, Content_Type="text/markdown; charset=utf-8")
+
+
+def follow(market: Market, texts: Sequence[tuple[datetime, str]], until: datetime) -> None:
+    """Show each text from its time on, looking twice at each and once a day between them."""
+    market.declare()
+    for number, (since, text) in enumerate(texts):
+        market.now = since
+        show_text(market, text)
+        market.look(HOUR)
+        market.look(MINUTES_10)
+        remind([market.terms], market.world, market.now.date())
+        end = texts[number + 1][0] if number + 1 < len(texts) else until
+        while market.now + DAY < end:
+            market.look(DAY)
+            remind([market.terms], market.world, market.now.date())
+
+
+def test_terms_announced_beside_those_in_force_are_one_change(market: Market) -> None:
+    """A page that holds the next terms beside the present ones is told at announcement, and reminded of on the day.
+
+    When the old text is taken down, nothing new is told: every clause that goes has its successor in what stays.
+    """
+    now = "\n\n".join(("# Terms", *CLAUSES, "Effective: 1 January 2024."))
+    new = "\n\n".join(("# Terms", *CLAUSES[:3], TRAINING, *CLAUSES[3:], "Effective: 14 April 2025."))
+    both = now + "\n\n# The terms that take effect on 14 April 2025\n\n" + new
+
+    follow(
+        market,
+        [(START, now), (START + 10 * DAY, both), (datetime(2025, 4, 14, 8, tzinfo=UTC), new)],
+        datetime(2025, 4, 30, tzinfo=UTC),
+    )
+
+    assert market.told == [AlertKind.CHANGE, AlertKind.REMINDER]
+    assert market.alerts[0].effective_date == date(2025, 4, 14)
+
+
+@pytest.mark.skipif(not CASE.is_dir(), reason="the recorded case lies beside the repository, where there is one")
+def test_the_recorded_case_is_one_alert_and_one_reminder(market: Market) -> None:
+    """The announcement of October 2024 is told in October, once; on 15 November comes the reminder, and nothing else."""
+    texts = [(CASE / f"{name}.md").read_text(encoding="utf-8") for name in ("before", "2024-10-21", "2024-11-15")]
+    times = [datetime(2024, 10, 1, tzinfo=UTC), datetime(2024, 10, 21, tzinfo=UTC), datetime(2024, 11, 15, tzinfo=UTC)]
+
+    follow(market, list(zip(times, texts, strict=True)), datetime(2024, 11, 25, tzinfo=UTC))
+
+    assert market.told == [AlertKind.CHANGE, AlertKind.REMINDER]
+    announced, reminder = market.alerts
+    assert announced.effective_date == date(2024, 11, 15)
+    assert {flag.topic: flag.direction for flag in announced.flags}["ai_training"] is Direction.WORSE
+    assert reminder.at.date() == date(2024, 11, 15)

@@ -26,7 +26,6 @@ from tosmon.judge import Rules
 from tosmon.model import (
     Clause,
     ClauseChange,
-    ClauseChangeKind,
     Comparison,
     Form,
     Judgement,
@@ -107,7 +106,7 @@ def news_of(
         _is_recombined(comparison, judgement.telling, memory.clauses_before())
         or _is_around(version, comparison, judgement)
     )
-    in_force = judgement.substantive and _is_in_force(comparison, memory, at)
+    in_force = judgement.substantive and _is_in_force(comparison, judgement, memory, at)
     decision = decide(judgement, known_since=known_since, recombined=recombined, in_force=in_force, confirm=confirm)
     return News(before_id, comparison, judgement, decision, undone)
 
@@ -171,17 +170,13 @@ _LIKE_ITS_SUCCESSOR = 0.5  # share of words, as for reworded clauses
 _MOST_WITHOUT_SUCCESSOR = 0.1  # of the removed words: the announcement itself, and a clause rewritten whole
 
 
-def _is_in_force(comparison: Comparison, memory: Memory, at: datetime) -> bool:
+def _is_in_force(comparison: Comparison, judgement: Judgement, memory: Memory, at: datetime) -> bool:
     """Whether announced terms took the place of those that stood beside them: nothing came, and all that went has a
     successor in what stays. What went without one was never told, so it is news.
     """
-    gone = [
-        comparison.before[change.before]
-        for change in comparison.of(ClauseChangeKind.REMOVED)
-        if change.before is not None
-    ]
-    if not gone or comparison.of(ClauseChangeKind.ADDED, ClauseChangeKind.MODIFIED):
+    if any(change.after is not None for change in judgement.telling):
         return False
+    gone = [comparison.before[change.before] for change in judgement.telling if change.before is not None]
     if not memory.announced_for((at - _DAYS_AROUND).date(), (at + _DAYS_AROUND).date()):
         return False
     stays = [words(clause.text) for clause in comparison.after]
