@@ -1,12 +1,10 @@
 # Two commands: `make run` and `make test`. Each sets up everything it needs in this folder; nothing is installed elsewhere.
 PYTHON ?= python3
-ADDRESS ?= 127.0.0.1
-PORT ?= 8430
 
-.PHONY: run demo test lint e2e clean help
+.PHONY: run demo test lint clean help
 
 help:
-	@echo "make run    set up, write a first config.yaml, then watch the terms in it and serve the archive on http://$(ADDRESS):$(PORT)"
+	@echo "make run    set up, write a first config.yaml, then watch the terms in it and serve the archive on http://127.0.0.1:8765"
 	@echo "make demo   the same machine on invented platforms whose terms change before your eyes"
 	@echo "make test   set up, then lint, types, layers and all tests"
 
