@@ -35,6 +35,7 @@ LEASE = timedelta(minutes=15)
 _LOOK_EVERY, _DELIVER_EVERY, _PUBLISH_EVERY, _REMIND_EVERY = 2, 5, 5, 600  # seconds
 _EMPTY_FEEDS = 300  # up to so many documents each has a feed before its first alert, so that people can subscribe
 _LATEST = 100
+_AT_ONCE = 4  # documents taken in one claim: each has its lease, and a look takes seconds at worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +153,19 @@ def look_at_due(works: Works, stop: Callable[[], bool] = never) -> int:
     """Look at what is due, one after the other, until nothing is; how many that were."""
     count = 0
     while not stop():
-        claimed = works.world.archive.claim_due(works.world.clock(), LEASE, 1)
+        claimed = works.world.archive.claim_due(works.world.clock(), LEASE, _AT_ONCE)
         if not claimed:
             break
-        (standing,) = claimed
-        if standing.key not in works.declared:
-            # Declared by another process on this archive, by a configuration that is not ours. It keeps the lease, or
-            # we would be handed the same document again and again.
-            log.debug("%s: declared elsewhere, left alone", standing.key)
-            continue
-        look(standing, works)
-        count += 1
+        for standing in claimed:
+            if stop():
+                works.world.archive.release(standing)
+            elif standing.key in works.declared:
+                look(standing, works)
+                count += 1
+            else:
+                # Declared by another process on this archive, by a configuration that is not ours. It keeps the lease,
+                # or we would be handed the same document again and again.
+                log.debug("%s: declared elsewhere, left alone", standing.key)
     return count
 
 

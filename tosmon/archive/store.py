@@ -132,6 +132,11 @@ _CLAIMABLE_KEY = _CLAIMABLE.where(t.service.c.key == bindparam("service"), t.ter
 _CLAIM = update(t.terms).where(t.terms.c.id == bindparam("which"))
 
 
+def anything_due(connection: Connection, now: datetime) -> bool:
+    """Whether a document waits to be looked at; it may be taken already."""
+    return connection.execute(_CLAIMABLE_DUE, {"now": now, "most": 1}).first() is not None
+
+
 def claim(
     connection: Connection, now: datetime, lease: timedelta, limit: int, keys: Sequence[TermsKey] | None
 ) -> list[Standing]:

@@ -114,23 +114,31 @@ def news_of(
 def _same_in_substance(version: Version, memory: Memory, compared_id: int | None) -> Remembered | None:
     """A recent text from which the new one differs in nothing that people would be told: it is that text again.
 
-    The nearest text by letters need not be the one: a variant comes back with another menu around it.
+    The nearest text by letters need not be the one: a variant comes back with another menu around it. But most of it must
+    be the same: of a text in another language, too, nobody would be told.
     """
+    letters = sum(len(clause.text) for clause in version.clauses)
     for known in memory.recent():
-        if known.version_id != compared_id and not substance(compare(known.clauses, version.clauses)).told:
+        if known.version_id == compared_id or _distance(known, version) > letters * _VARIANT:
+            continue
+        if not substance(compare(known.clauses, version.clauses)).told:
             return known
     return None
 
 
+_VARIANT = 0.4  # of the letters of a text: so much may stand on one side only
+
+
 def _nearest(version: Version, memory: Memory) -> tuple[int, Comparison]:
     """The recent text that differs least, by letters of clauses that only one has: platforms serve variants in turn."""
-    texts = {clause.text for clause in version.clauses}
-
-    def distance(known: Remembered) -> int:
-        return sum(map(len, texts.symmetric_difference(clause.text for clause in known.clauses)))
-
-    nearest = min(memory.recent(), key=distance)
+    nearest = min(memory.recent(), key=lambda known: _distance(known, version))
     return nearest.version_id, compare(nearest.clauses, version.clauses)
+
+
+def _distance(known: Remembered, version: Version) -> int:
+    """The letters of the clauses that only one of two texts has."""
+    texts = {clause.text for clause in version.clauses}
+    return sum(map(len, texts.symmetric_difference(clause.text for clause in known.clauses)))
 
 
 _MOST_AROUND = 8  # words of a clause that is no sentence
