@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from tosmon.clauses import split
 from tosmon.compare import compare
@@ -110,6 +111,41 @@ def test_any_text_is_read_without_harm(text: str) -> None:
     padded = f"{text} We may train our AI models on your content. {text}"
     for finding in findings(Clause(padded), RULES):
         assert padded[finding.start : finding.end] == finding.quote != ""
+
+
+# What each rule must be right about on clauses of invented platforms, per topic: the share of clauses where
+# everything said is found, of those where anything is said or found.
+RIGHT = {
+    "ai_training": 0.85,
+    "content_license": 0.80,
+    "ai_restriction": 0.85,
+    "service_license": 0.80,
+    "ai_other": 0.75,
+}
+
+
+def _said_on(topic: str) -> list[tuple[str, set[str], set[str]]]:
+    found = []
+    path = Path(__file__).with_name("judge_clauses.yaml")
+    for entry in YAML(typ="safe", pure=True).load(path):
+        told = {
+            " ".join(part for part in (finding.topic, finding.actor, finding.stance) if part)
+            for finding in findings(Clause(entry["text"]), RULES)
+        }
+        wanted = {said for said in entry["says"] if said.split()[0] == topic}
+        got = {said for said in told if said.split()[0] == topic}
+        if wanted or got:
+            found.append((entry["text"], wanted, got))
+    return found
+
+
+@pytest.mark.parametrize("topic", sorted(RIGHT))
+def test_clauses_of_other_drafters_are_read(topic: str) -> None:
+    """Clauses of invented platforms say what their drafter meant, and their near misses say nothing."""
+    said = _said_on(topic)
+    missed = [f"{text}\n    means {sorted(wanted)}, read {sorted(got)}" for text, wanted, got in said if wanted != got]
+
+    assert 1 - len(missed) / len(said) >= RIGHT[topic], "\n".join([f"{len(missed)} of {len(said)}", *missed])
 
 
 # --- flags -------------------------------------------------------------------------------------------------------

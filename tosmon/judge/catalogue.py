@@ -19,8 +19,8 @@ speak on a topic; who acts and whether they may is fixed by the rule, or read fr
 _TAIL = """
 ## Writing rules
 
-A pack is a YAML file; put yours in a folder and name the folder under `judge: rules:` in the configuration. A rule of yours
-with the id of one of ours takes its place.
+A pack is a YAML file; put yours in a folder and name the folder (or the file) in the top-level list `rules:` of
+`config.yaml`. A rule of yours with the id of one of ours takes its place.
 
 ```yaml
 pack: my-rules

@@ -174,11 +174,11 @@ class Rules:
 
     def candidates(self, sentence: bytes, languages: frozenset[str]) -> list[tuple[Rule, list[Pattern]]]:
         """The rules of the languages that may have a core in the sentence, with the patterns that may match."""
-        possible = self._filter.Match(sentence, True) if self._cores else []
-        if not possible:
+        if not self._cores:
             return []
         # "ai" stands in "email" too: the literal pieces alone would let half of all sentences through.
         speaking = {self._speakers[number] for number in self._speaking.Match(sentence) or ()}
+        possible = self._filter.Match(sentence, True) if speaking else ()
         found: dict[str, tuple[Rule, list[Pattern]]] = {}
         for number in sorted(possible):
             rule, pattern = self._cores[number]
