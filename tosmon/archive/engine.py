@@ -2,7 +2,8 @@
 
 SQLite by default: write-ahead log, so that reading pages never waits for a check; every writing transaction takes the
 write lock at its start (BEGIN IMMEDIATE), so that two processes queue instead of failing half-way; and commits
-reach the disk (synchronous=FULL), because a mail that was sent must not be forgotten in a power cut.
+reach the disk (synchronous=FULL), because a mail that was sent must not be forgotten in a power cut, but for those that
+a power cut may undo without harm (see HURRIED).
 """
 
 from __future__ import annotations

@@ -128,7 +128,6 @@ def _sieved(edits: list[_Edit], comparison: Comparison) -> tuple[list[_Edit], st
         ("only the page around the terms differs", lambda left: _without_blocks(left, plain, comparison)),
         ("the same text in another region's spelling", _without_respelled),
         ("only the line with the date was lost", _without_lost_dates),
-        ("the date moved by a day, as time zones do", _without_day_shift),
         ("the page was laid out anew", lambda left: _without_rest(left, edits, comparison)),
     )
     for reason, sieve in sieves:
@@ -430,23 +429,6 @@ def _without_lost_dates(edits: list[_Edit]) -> list[_Edit]:
     return [] if lost else edits
 
 
-def _without_day_shift(edits: list[_Edit]) -> list[_Edit]:
-    """A "last updated" one day on or back, and nothing else in the document: a stamp that the server writes."""
-    edit = edits[0]
-    if edit.new is None or not _UPDATED.search(edit.new.text) or effective_date([edit.new.text]):
-        return edits
-    if len(edits) > 1 or edit.old is None or edit.new is None or not _is_date_edit(edit):
-        return edits
-    old, new = find_dates(edit.old.text), find_dates(edit.new.text)
-    if len(old) == len(new) == 1 and old[0].day and new[0].day and abs((old[0].day - new[0].day).days) == 1:
-        return []
-    return edits
-
-
-_UPDATED = re.compile(
-    r"updated|modified|revised|aktualisiert|stand\b|mise à jour|actualizad|aggiornat|atualizad|bijgewerkt|обновлен|更新",
-    re.IGNORECASE,
-)
 _WHOLE_LAYOUT = 60
 _REST = 0.06
 
