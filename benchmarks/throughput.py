@@ -33,7 +33,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -176,7 +176,7 @@ class Checks:
         )
         settings = FeedSettings("tosmon", "https://tosmon.example", "tosmon.example", self.now.date())
         keys = {terms.key: terms for terms in declared}
-        self.works = Works(world, keys, lambda: nullcontext({}), settings, folder / "public", workers)
+        self.works = Works(world, keys, {}, settings, folder / "public", workers)
 
     def all(self) -> int:
         """Look at everything that is due with the clock's own workers; how many documents that were."""

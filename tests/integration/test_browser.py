@@ -139,6 +139,41 @@ def test_selected_elements_that_never_come_are_waited_for_in_bounds(site: Site) 
     assert b"only this" in response.body
 
 
+CHALLENGE = "<title>Just a moment...</title><h1>inkwell.example</h1><p>Verify you are human.</p>"
+PASSES = CHALLENGE + "<script>setTimeout(() => location.reload(), 1500)</script>"
+
+
+@pytest.mark.browser
+@browser_needed
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_challenge_is_not_waited_for_as_long_as_a_page(site: Site, status: int) -> None:
+    """It either lets a browser pass within a few seconds or stays for ever: we are back long before the time is up."""
+    patient = browser_with(client(), seconds=60)  # which waits for twenty for the text of a page
+    try:
+        patient.render(SourceDocument(site.page("/ready", LATER), ("main",)))
+        start = time.monotonic()
+        response = patient.render(SourceDocument(site.page("/", CHALLENGE, status), ("main",)))
+        took = time.monotonic() - start
+    finally:
+        patient.close()
+
+    assert b"Just a moment" in response.body
+    assert took < 15
+
+
+@pytest.mark.browser
+@browser_needed
+def test_a_challenge_that_lets_us_pass_is_waited_for(site: Site, browser: Browser) -> None:
+    """What comes after it is the document."""
+    html = {"Content-Type": "text/html"}
+    shown = [Answer(PASSES.encode(), 403, html), Answer(f"<main>{'words ' * 100}</main>".encode(), 200, html)]
+    site.answers["/"] = lambda asked: shown.pop(0) if len(shown) > 1 else shown[0]
+
+    response = browser.render(SourceDocument(site.url(), ("main",)))
+
+    assert (response.status, b"words words" in response.body) == (200, True)
+
+
 @pytest.mark.browser
 @browser_needed
 def test_one_document_leaves_nothing_to_the_next(site: Site, browser: Browser) -> None:

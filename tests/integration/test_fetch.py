@@ -13,7 +13,7 @@ from local_site import Answer, Answering, Asked, Site, serving
 from tosmon.errors import FetchError, FetchProblem
 from tosmon.fetch import Fetched, Fetcher
 from tosmon.fetch.turns import Turns
-from tosmon.http import Client, Limits
+from tosmon.http import Client, Limits, addresses
 from tosmon.model import Form, Response, SourceDocument, Validators
 
 NOW = datetime(2026, 5, 3, 12, tzinfo=UTC)
@@ -322,6 +322,69 @@ def test_hosts_long_left_alone_are_forgotten() -> None:
     assert len(turns) < 1000
 
 
+# --- pages that lead on ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", ["0; url=/new", "0;URL='/new'", "2, /new", "0; url=http://127.0.0.1:{port}/new"], ids=range(4)
+)
+def test_a_page_that_only_leads_on_is_followed(site: Site, content: str) -> None:
+    """ "You should be redirected quickly" is no document: what stands where it leads is, by its own name."""
+    refresh = content.format(port=site.port)
+    site.page("/old", f'<meta http-equiv="Refresh" content="{refresh}"><p>You should be redirected quickly.</p>')
+    site.page("/new", TERMS, ETag='"2"')
+
+    (answer,) = fetcher().fetch(form(site.url("/old"))).responses
+
+    assert (answer.body, answer.url, answer.final_url) == (TERMS.encode(), site.url("/old"), site.url("/new"))
+    assert answer.redirects == (site.url("/old"),)
+    assert answer.validators == Validators()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f'<meta http-equiv=refresh content="0; url=/new">{TERMS}',
+        '<meta http-equiv=refresh content="30; url=/new"><p>short</p>',
+        '<meta http-equiv=refresh content="0"><p>short</p>',
+        '<noscript><meta http-equiv=refresh content="0; url=/new"></noscript><p>short</p>',
+        '<meta http-equiv=refresh content="0; url=/old#top"><p>short</p>',
+    ],
+    ids=["with text", "after a while", "reloads", "without scripts", "itself"],
+)
+def test_a_page_that_does_not_only_lead_on_is_read_as_it_stands(site: Site, page: str) -> None:
+    """A page with text, a slow one, and what is meant for visitors without scripts are no redirects."""
+    site.page("/old", page)
+
+    fetcher().fetch(form(site.url("/old")))
+
+    assert site.paths() == ["/old"]
+
+
+def test_pages_that_lead_to_each_other_are_followed_once(site: Site) -> None:
+    """A circle ends after one step."""
+    site.page("/a", '<meta http-equiv=refresh content="0; url=/b">')
+    site.page("/b", '<meta http-equiv=refresh content="0; url=/a">')
+
+    fetcher().fetch(form(site.url("/a")))
+
+    assert site.paths() == ["/a", "/b"]
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "http://169.254.169.254/latest/", "javascript:alert(1)"])
+def test_a_page_leads_to_no_forbidden_place(site: Site, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step is checked like any redirect."""
+    site.page("/old", f'<meta http-equiv=refresh content="0; url={target}">')
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
+    client = Client(Limits(), clock=lambda: NOW, environment={})
+    careful = Fetcher(client, robots=False, pause=timedelta(0))
+
+    problem = careful.fetch(form(site.url("/old"))).problem
+
+    assert problem is not None
+    assert problem.problem in (FetchProblem.SCHEME, FetchProblem.FORBIDDEN_ADDRESS)
+
+
 # --- browsers --------------------------------------------------------------------------------------------------------
 
 
@@ -426,6 +489,38 @@ def test_without_a_browser_plain_http_must_do(site: Site, browser: Rendering | N
     fetched = fetcher(browser=browser).fetch(form(site.url("/terms"), browser=True))
 
     assert (fetched.problem, bodies(fetched)) == (None, [TERMS.encode()])
+
+
+def test_a_browser_that_was_of_no_use_is_left_out_for_hours_then_for_longer(site: Site) -> None:
+    """A challenge refuses the browser too: it is not started at every look, but never given up for good."""
+    time = Time()
+    site.page("/terms", "no", 403)
+    terms = form(site.url("/terms"))
+    patient = fetcher(time, browser=Rendering())
+    started = []
+    for hour in range(60):
+        time.now = hour * 3600.0
+        if patient.fetch(terms).responses[0].rendered:
+            started.append(hour)
+            patient.browser_told(terms, of_use=False)
+        assert patient.rendered(terms) is None
+
+    assert started == [0, 3, 9, 21, 45]
+    patient.browser_told(terms, of_use=True)
+    assert patient.fetch(terms).responses[0].rendered
+
+
+def test_a_declared_browser_is_never_left_out(site: Site) -> None:
+    """Who declares that a document needs a browser gets one at every look; only once a look, though."""
+    browser = Rendering()
+    declared = fetcher(browser=browser)
+    terms = form(site.url("/terms"), browser=True)
+    for _ in range(3):
+        declared.fetch(terms)
+        declared.browser_told(terms, of_use=False)
+
+    assert len(browser.rendered) == 3
+    assert declared.rendered(terms) is None
 
 
 def test_a_declared_browser_that_fails_is_a_problem(site: Site) -> None:

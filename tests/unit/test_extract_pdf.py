@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import re
+import subprocess
 import textwrap
+import time
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tosmon.errors import ExtractionError
-from tosmon.extract import pdf
+from tosmon.extract import apart, pdf
+from tosmon.extract.apart import pdf_to_markdown_apart
 from tosmon.extract.pdf import pdf_to_markdown
 
 URL = "https://ink.example/tos.pdf"
@@ -168,6 +174,95 @@ def test_broken_file_is_an_error_that_says_so(body: bytes) -> None:
     """With its address."""
     with pytest.raises(ExtractionError, match="broken"):
         pdf_to_markdown(body, URL)
+
+
+def objects_of(contents: bytes, *others: bytes, extra: str = "", resources: str = "") -> bytes:
+    """A PDF of one page, with further objects from number 6 on, and more in its trailer if told."""
+    fonts = "/Font << /F1 5 0 R >>"
+    page = (
+        f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 3 0 R /Resources << {fonts} {resources} >> >>"
+    )
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Count 1 /Kids [4 0 R] >>",
+        contents,
+        page.encode(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier >>",
+        *others,
+    ]
+    out, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    head = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
+    tail = f"trailer << /Size {len(objects) + 1} /Root 1 0 R {extra} >>\nstartxref\n{len(out)}\n%%EOF"
+    return out + head + table + tail.encode()
+
+
+def packed(content: bytes, entries: str = "") -> bytes:
+    data = zlib.compress(content, 9)
+    return f"<< /Length {len(data)} /Filter /FlateDecode {entries} >>\nstream\n".encode() + data + b"\nendstream"
+
+
+WORDS = b"BT /F1 10 Tf 60 700 Td (You grant us a licence to your work.) Tj ET\n"
+
+
+def drawn_a_million_times() -> bytes:
+    """Six forms, each of which draws the next one ten times."""
+    forms = []
+    for number in range(7, 14):
+        last = number == 13
+        inner = "" if last else f"/XObject << /X {number} 0 R >>"
+        entries = f"/Type /XObject /Subtype /Form /BBox [0 0 595 842] /Resources << /Font << /F1 5 0 R >> {inner} >>"
+        forms.append(packed(WORDS if last else b"/X Do " * 10, entries))
+    return objects_of(packed(b"/X Do " * 10), *forms, resources="/XObject << /X 6 0 R >>")
+
+
+def test_encrypted_file_is_an_error_that_says_so() -> None:
+    """Nobody has its password; that it has one is what the operator must know."""
+    lock = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'ab' * 32}> /U <{'cd' * 32}> /P -4 >> /ID [<00><00>]"
+    with pytest.raises(ExtractionError, match="locked with a password"):
+        pdf_to_markdown_apart(objects_of(packed(WORDS), extra=lock), URL)
+
+
+def test_half_a_file_is_an_error_or_its_text_never_a_crash() -> None:
+    """A download that broke off anywhere."""
+    whole = make_pdf([set_text(prose("drawing", 30), 60, 720, 80)])
+    for part in range(1, 10):
+        try:
+            text = pdf_to_markdown(whole[: len(whole) * part // 10], URL)
+        except ExtractionError:
+            continue
+        assert text.startswith("You grant us")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [drawn_a_million_times(), objects_of(packed(WORDS * 3_000_000))],
+    ids=["drawn a million times", "two hundred megabytes"],
+)
+def test_file_made_to_hurt_is_given_up(hostile: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of some kilobytes can keep its reader busy for hours: it is read apart, and the process ended in time."""
+    monkeypatch.setattr(apart, "_SECONDS", 4)
+    start = time.monotonic()
+
+    with pytest.raises(ExtractionError, match=re.escape(URL)):
+        pdf_to_markdown_apart(hostile, URL)
+
+    assert time.monotonic() - start < 20
+
+
+def test_reading_apart_gives_the_same_and_tells_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that reads a stranger's file has the text to give, and nothing of ours."""
+    seen: dict[str, Any] = {}
+    run = subprocess.run
+    monkeypatch.setenv("TOSMON_SMTP_PASSWORD", "secret")
+    monkeypatch.setattr(subprocess, "run", lambda *a, **options: seen.update(options) or run(*a, **options))
+    body = make_pdf([set_text(prose("drawing", 3), 60, 720, 80)])
+
+    assert pdf_to_markdown_apart(body, URL) == pdf_to_markdown(body, URL) == prose("drawing", 3)
+    assert "TOSMON_SMTP_PASSWORD" not in seen["env"]
 
 
 def test_file_that_is_no_terms_by_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

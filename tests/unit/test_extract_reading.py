@@ -51,6 +51,28 @@ def test_reading_has_text_title_and_language() -> None:
     assert (reading.title, reading.language, reading.form, reading.missing) == ("Terms & more", "en", "declared", ())
 
 
+GARBLED = "".join(f"{chr(number % 8 + 1)}word{chr(0x81 + number % 8)} " for number in range(400))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        page(f"{CLAUSES * 3}<main><p>{GARBLED}</p></main>"),
+        response("words " * 2000 + GARBLED * 9, content_type="text/plain"),
+    ],
+    ids=["page", "text"],
+)
+def test_control_characters_are_no_text(answer: Response) -> None:
+    """Nobody sees them, so extraction drops them; what is left of a damaged file must not pass for its text."""
+    with pytest.raises(ExtractionError, match="no text"):
+        read([answer], terms("main"), AT)
+
+
+def test_a_stray_control_character_is_only_dropped() -> None:
+    """Word processors leave them in good pages."""
+    assert "Section\n\nYou" in read([page(f"<main>\x0b\x02{CLAUSES}</main>")], terms("main"), AT).text
+
+
 def test_parts_of_several_pages_are_joined_in_order() -> None:
     """A separator stands between them."""
     form = Form((SourceDocument(URL, ("p",)), SourceDocument(URL + "2", ("b",))))
@@ -220,7 +242,9 @@ def test_hidden_text_and_a_lost_selector_count() -> None:
     """Text in a closed accordion is read, and so is the whole page when nothing is selected."""
     closed = "<div hidden>We may train on it.</div>"
     assert fingerprint([noisy(1, CLAUSES + closed)], terms("main").form) != fingerprint([noisy(1)], terms("main").form)
-    assert fingerprint([noisy(1)], terms("#gone").form) != fingerprint([noisy(2)], terms("#gone").form)
+    lost = terms("#gone").form
+    assert fingerprint([noisy(1)], lost) == fingerprint([noisy(2)], lost)
+    assert fingerprint([noisy(1)], lost) != fingerprint([noisy(1, CLAUSES + closed)], lost)
 
 
 def test_embedded_text_of_an_empty_page_counts() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import TimeoutError as NoResult
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from tosmon.browser.executable import HOW_TO_INSTALL, end_group, find_chromium, has_playwright
 from tosmon.browser.tunnel import Connect, Tunnel
 from tosmon.errors import FetchError, FetchProblem
+from tosmon.gates import signs
 from tosmon.model import Response, SourceDocument
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser as Chromium
-    from playwright.async_api import BrowserContext, Page, Playwright, Route
+    from playwright.async_api import BrowserContext, Error, Page, Playwright, Route
     from playwright.async_api import Response as Answer
 
 T = TypeVar("T")
@@ -42,6 +43,10 @@ _DOCUMENTS_PER_BROWSER = 100
 _IDLE = 120.0
 _CLOSING = 5.0
 _LOOK_EVERY = 0.2
+_WAIT = 20.0
+# A challenge that lets a browser pass does so within a few seconds; the others stay for ever.
+_WAIT_FOR_A_CHALLENGE = 5.0
+_CHALLENGES = ("cf-mitigated", "x-amzn-waf-action")
 _STILL_FOR = 3
 
 # Text that a script has yet to bring: what is selected, each of it, else the whole page. `null`: not there yet.
@@ -231,7 +236,7 @@ class Browser:
         page.on("response", lambda answer: answers.append(answer) if _is_main(answer, page) else None)
         try:
             await page.goto(source.url, wait_until="domcontentloaded")
-            await self._wait_for_text(page, source)
+            await self._wait_for_text(page, source, answers)
             body = (await page.content()).encode("utf-8", "replace")
         except Error as error:
             refused = tunnel.refused() if not answers or answers[-1].status in _LEADING_ON else None
@@ -243,14 +248,29 @@ class Browser:
             raise FetchError(source.url, message, FetchProblem.TOO_LARGE, transient=False)
         return await self._response(source.url, page.url, answers[-1], body)
 
-    async def _wait_for_text(self, page: Page, source: SourceDocument) -> None:
-        """Until the selected elements have text and it grows no more; for half of the time there is, at most."""
+    async def _wait_for_text(self, page: Page, source: SourceDocument, answers: Sequence[Answer]) -> None:
+        """Until the selected elements have text and it grows no more; for half of the time there is, at most.
+
+        A refusal or a challenge in their place is given a few seconds to let us pass, not more.
+        """
+        from playwright.async_api import Error
+
         selectors = [selector for selector in source.select if isinstance(selector, str)]
         loop = asyncio.get_running_loop()
-        until = loop.time() + min(self._total / 2, 20.0)
+        start = loop.time()
+        until = start + min(self._total / 2, _WAIT)
         seen: list[int | None] = []
         while loop.time() < until:
-            seen.append(await page.evaluate(_TEXT_SO_FAR, selectors))
+            try:
+                if loop.time() > start + _WAIT_FOR_A_CHALLENGE and await _is_refused(page, answers):
+                    return
+                seen.append(await page.evaluate(_TEXT_SO_FAR, selectors))
+            except Error as error:
+                if not _leads_on(error):
+                    raise
+                seen.clear()
+                await page.wait_for_load_state("domcontentloaded")
+                continue
             if seen[-1] is not None and len(seen) > _STILL_FOR and len(set(seen[-_STILL_FOR - 1 :])) == 1:
                 return
             await asyncio.sleep(_LOOK_EVERY)
@@ -280,6 +300,19 @@ class Browser:
             redirects=tuple(reversed(hops)),
             rendered=True,
         )
+
+
+def _leads_on(error: Error) -> bool:
+    """Whether it failed because the page went on to another one just then, as challenges do when they let us pass."""
+    return "Execution context was destroyed" in error.message or "because of a navigation" in error.message
+
+
+async def _is_refused(page: Page, answers: Sequence[Answer]) -> bool:
+    """Whether what stands there now is a refusal: by the answer that it came with, or by what it says."""
+    if answers and (answers[-1].status >= 400 or any(name in answers[-1].headers for name in _CHALLENGES)):
+        return True
+    text = await page.evaluate("() => (document.body ? document.body.innerText : '').slice(0, 20000)")
+    return signs.is_challenge(await page.title(), text)
 
 
 class _Running:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
-import tempfile
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,10 +13,11 @@ import click
 from pydantic_core import PydanticCustomError
 
 from tosmon.cli import Settings
+from tosmon.cli.declaring import add_terms
 from tosmon.cli.pairs import document_of, selected
 from tosmon.cli.terminal import harmless, one_line, print_json, say, stdout, styled
-from tosmon.config import load_config, user_config, values
-from tosmon.config.editing import NewTerms, quoted, with_terms
+from tosmon.config import user_config, values
+from tosmon.config.editing import NewTerms, quoted
 from tosmon.errors import ConfigError, TosmonError
 from tosmon.model import Form, Reading, Response, SourceDocument, Terms, TermsKey
 
@@ -121,24 +120,22 @@ def add_command(
     new = NewTerms(
         key.service,
         key.type,
-        url,
+        Form((document,)),
         name or "",
-        tuple(one for one in document.select if isinstance(one, str)),
-        remove,
         tags,
-        browser,
     )
     words = len(reading.text.split())
     if as_json:
         print_json({"key": key, "url": url, "final_url": response.final_url, "status": response.status,
-                    "title": reading.title, "words": words, "missing": reading.missing, "select": new.select,
+                    "title": reading.title, "words": words, "missing": reading.missing, "select": document.select,
                     "suggested": suggestion, "added": yes, "text": reading.text})  # fmt: skip
     else:
-        _show(new, reading, response.status, response.final_url, words, suggestion)
+        _show(new, reading, response, words, suggestion)
     if not reading.text.strip() or response.status >= 400:
         raise TosmonError(f"{url}: holds nothing to track; try --select, --browser, or another address")
     if yes or (not as_json and _agreed(path)):
-        _write(path, new)
+        add_terms(path, [new])
+        say(f"Added to {path}. Look at it now with: tosmon check {_shell(new.service)}", "green")
 
 
 def _read(document: SourceDocument, key: TermsKey, response: Response) -> Reading:
@@ -147,18 +144,20 @@ def _read(document: SourceDocument, key: TermsKey, response: Response) -> Readin
     return selected(extract.read([response], Terms(key, key.service, Form((document,))), response.at), document)
 
 
-def _show(new: NewTerms, reading: Reading, status: int, final_url: str, words: int, suggestion: str | None) -> None:
+def _show(new: NewTerms, reading: Reading, response: Response, words: int, suggestion: str | None) -> None:
     console = stdout()
+    (document,) = new.form.sources
+    select = [one for one in document.select if isinstance(one, str)]
     rows = {
         "Service": new.service + (f" ({new.name})" if new.name else ""),
         "Type": new.type,
         "Title": reading.title or "(none)",
-        "Address": final_url if final_url == new.url else f"{new.url} → {final_url}",
-        "Answer": str(status),
+        "Address": document.url if response.final_url == document.url else f"{document.url} → {response.final_url}",
+        "Answer": str(response.status),
         "Words": f"{words:,}",
-        "Selects": ", ".join(new.select) or "the text that tosmon finds by itself",
+        "Selects": ", ".join(select) or "the text that tosmon finds by itself",
     }
-    if suggestion and suggestion not in new.select:
+    if suggestion and suggestion not in select:
         rows["Suggested"] = f"{suggestion}   (take it with --suggested)"
     for label, value in rows.items():
         console.print(styled(f"{label + ':':<11}{one_line(value, 400)}"))
@@ -175,28 +174,6 @@ def _agreed(path: Path) -> bool:
         say(f"Nothing was added to {path}: say --yes to add it without being asked.", "yellow")
         return False
     return click.confirm(f"Add it to {path}?", default=True, err=True)
-
-
-def _write(path: Path, new: NewTerms) -> None:
-    """Replace the configuration in one step, after a check that it can be used."""
-    place = path.resolve()  # a link stays a link
-    changed = with_terms(place.read_text(encoding="utf-8"), new)
-    try:
-        number, draft = tempfile.mkstemp(prefix=".config-", suffix=".yaml", dir=place.parent)
-        try:
-            with os.fdopen(number, "w", encoding="utf-8", newline="") as stream:
-                stream.write(changed)
-                stream.flush()
-                os.fsync(stream.fileno())
-            load_config(Path(draft), os.environ)
-            Path(draft).chmod(place.stat().st_mode & 0o777)
-            Path(draft).replace(place)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
-    say(f"Added to {path}. Look at it now with: tosmon check {_shell(new.service)}", "green")
 
 
 def _shell(word: str) -> str:

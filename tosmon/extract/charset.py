@@ -39,6 +39,19 @@ _MEANT = {
 _MULTIBYTE = ("cp932", "euc_jp", "gb18030", "cp949", "big5hkscs")
 
 
+_GARBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_JUDGED = 200_000  # characters
+
+
+def is_garbled(text: str) -> bool:
+    """Whether a text is full of characters that nobody writes: a damaged file, or bytes of another kind.
+
+    To be asked before they are dropped for not being seen. They tend to stand together, so any part may give it away.
+    """
+    parts = (text[start : start + 20_000] for start in range(0, min(len(text), _JUDGED), 20_000))
+    return any(len(_GARBLE.findall(part)) > 0.05 * len(part) for part in parts if len(part) >= 20)
+
+
 def decode(body: bytes, content_type: str | None = None) -> str:
     """The text of `body`. Never fails: what no encoding explains becomes U+FFFD."""
     for mark, name in _BOMS:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -459,3 +461,29 @@ def _dehyphenated(text: str, rest: str, vocabulary: set[str]) -> str:
     head, tail = (first[0] if first else "").lower(), (last[0] if last else "").lower()
     hyphenated = f"{head}-{tail}" in vocabulary and head + tail not in vocabulary
     return f"{text}-{rest}" if hyphenated else text + rest
+
+
+# --- as a process of its own: see tosmon.extract.apart -----------------------------------------------------------
+
+NO_TEXT = 3
+"""The exit code of a file that cannot be read; why is on stdout."""
+_CPU_SECONDS, _MEMORY = 30, 1_500_000_000
+
+
+def _main() -> int:
+    with suppress(ImportError, ValueError, OSError):  # not every system has limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    code = 0
+    try:
+        text = pdf_to_markdown(sys.stdin.buffer.read(), sys.argv[1])
+    except ExtractionError as error:
+        text, code = str(error), NO_TEXT
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

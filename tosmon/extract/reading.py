@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tosmon.errors import ExtractionError
-from tosmon.extract.charset import decode
+from tosmon.extract.apart import pdf_to_markdown_apart
+from tosmon.extract.charset import decode, is_garbled
 from tosmon.extract.embedded import json_html
 from tosmon.extract.focus import Focus, focus
 from tosmon.extract.legal import reads_like_terms
 from tosmon.extract.main_text import main_html
 from tosmon.extract.markdown import to_markdown
 from tosmon.extract.media import Media, media_of
-from tosmon.extract.pdf import pdf_to_markdown
 from tosmon.extract.plain import plain_to_markdown
 from tosmon.extract.slim import slim, words_of
 from tosmon.model import Form, Reading, Response, SourceDocument, Terms
@@ -52,9 +52,12 @@ def fingerprint(responses: Sequence[Response], form: Form) -> bytes:
             digest.update(response.body)
             continue
         part = focus(_text(response), source, response.final_url)
-        digest.update(repr((part.html, part.base, part.missing)).encode("utf-8", "surrogatepass"))
-        if len(part.html) < 80 * _FEW and words_of(part.html) < 4 * _FEW:
-            digest.update(response.body)
+        digest.update(f"{len(part.html)} {part.base!r} {part.missing!r} ".encode("utf-8", "surrogatepass"))
+        digest.update(part.html.encode("utf-8", "surrogatepass"))
+        if len(part.html) < 80 * _FEW and words_of(part.html) < 4 * _FEW and not part.whole:
+            # Of the whole page what can be read, not its bytes: short documents have rotating nonces, too.
+            whole = focus(_text(response), SourceDocument(source.url), response.final_url)
+            digest.update(whole.html.encode("utf-8", "surrogatepass"))
     return digest.digest()
 
 
@@ -113,7 +116,9 @@ def _better(pages: list[_Page], terms: Terms, others: list[Form], first: Reading
     """What another way of reading finds, when it clearly finds more of the document than the form of the date did."""
     tried = {first.text, ""}
     for form in others:
-        reading = _by_form(pages, form, _name(form, terms)) if len(_pairs(pages, form)) == len(pages) else first
+        if _takes_all(form) or len(_pairs(pages, form)) != len(pages):
+            continue
+        reading = _by_form(pages, form, _name(form, terms))
         if reading.text not in tried and _is_better(reading, first, last_good):
             return reading
         tried.add(reading.text)
@@ -124,6 +129,11 @@ def _better(pages: list[_Page], terms: Terms, others: list[Form], first: Reading
         if believed and reading.text not in tried and _is_better(reading, first, last_good):
             return replace(reading, missing=first.missing)
     return first
+
+
+def _takes_all(form: Form) -> bool:
+    """Whether a form selects the whole page: it fits every page, with all that stands around the text."""
+    return all(selector in ("body", "html", "*") for source in form.sources for selector in source.select)
 
 
 def _is_better(reading: Reading, first: Reading, last_good: str | None) -> bool:
@@ -213,9 +223,9 @@ def _without_selectors(pages: list[_Page]) -> Reading:
 
 def _read_page(page: _Page, source: SourceDocument) -> tuple[str, tuple[str, ...]]:
     if page.media is Media.PDF:
-        return pdf_to_markdown(page.response.body, page.response.final_url), ()
+        return pdf_to_markdown_apart(page.response.body, page.response.final_url), ()
     if page.media is Media.TEXT:
-        return plain_to_markdown(page.text), ()
+        return plain_to_markdown(_sound(page.text, page.response.final_url)), ()
     if page.media is Media.JSON:
         return to_markdown(slim(json_html(page.text)), page.response.final_url), ()
     part = focus(page.text, source, page.response.final_url)
@@ -226,7 +236,14 @@ def _text_of(part: Focus) -> str:
     """The Markdown of what a page was cut down to."""
     if len(part.html) > _LARGEST:
         raise ExtractionError(f"{part.base}: {len(part.html)} characters of text are selected; no terms are that long")
-    return to_markdown(slim(main_html(part.html)) if part.whole else part.html, part.base)
+    html = slim(main_html(part.html)) if part.whole else part.html
+    return to_markdown(_sound(html, part.base), part.base)
+
+
+def _sound(text: str, url: str) -> str:
+    if is_garbled(text):
+        raise ExtractionError(f"{url}: no text (a damaged file, or bytes of another kind); look at the URL")
+    return text
 
 
 def _first_heading(text: str) -> str:

@@ -32,11 +32,17 @@ _IFRAME = re.compile(r"</?iframe\b[^>]*>", re.IGNORECASE)
 def tame(text: str) -> str:
     """`text`, without the tags that stand too deep, the attributes that are too many, and frames for want of scripts."""
     text = _without_frames(text)
-    if len(text) > _LONGEST_TAG and max(map(len, text.split(">"))) > _LONGEST_TAG:
+    if _may_hold_long_tag(text):
         text = _LONG_TAG.sub(_few_attributes, text)
     if text.count("<") > _MANY_TAGS:
         text = _flattened(text)
     return text
+
+
+def _may_hold_long_tag(text: str) -> bool:
+    """Whether some stretch has no `>`: a tag that is too long covers one of these blocks from end to end."""
+    block = _LONGEST_TAG // 2
+    return any(text.find(">", at, at + block) < 0 for at in range(0, len(text) - block, block))
 
 
 def _without_frames(text: str) -> str:

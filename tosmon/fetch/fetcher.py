@@ -13,6 +13,7 @@ from tosmon.errors import FetchError, FetchProblem
 from tosmon.fetch import shells
 from tosmon.fetch.robots import EVERYTHING, Known, KnownRules, Rules, path_of, product, read_rules
 from tosmon.fetch.turns import Turns
+from tosmon.fetch.vain import Vain
 from tosmon.http import Client, host_of, retry_after
 from tosmon.http.urls import normal
 from tosmon.model import Form, Response, SourceDocument, Validators
@@ -73,6 +74,7 @@ class Fetcher:
         self._monotonic = monotonic
         self._turns = Turns(pause, monotonic, sleep)
         self._known_rules = KnownRules()
+        self._vain = Vain(monotonic)
         self._agent = product(client.limits.user_agent)
 
     def fetch(
@@ -104,10 +106,20 @@ class Fetcher:
         )
 
     def rendered(self, form: Form) -> Fetched | None:
-        """The same through a browser, for terms whose plain answers turned out to hold no text; `None` without one."""
-        if self._browser is None or not self._browser.installed:
+        """The same through a browser, for terms whose plain answers turned out to hold no text.
+
+        `None` without a browser, where one was used anyway, and where it was of no use lately (`browser_told`).
+        """
+        asked = [source.url for source in form.sources if not source.browser]
+        if self._browser is None or not self._browser.installed or all(map(self._vain.is_known, asked)):
             return None
         return self.fetch(replace(form, sources=tuple(replace(source, browser=True) for source in form.sources)))
+
+    def browser_told(self, form: Form, *, of_use: bool) -> None:
+        """Learn whether what the browser gave was the document; if not, it is left out for hours, then for longer."""
+        for source in form.sources:
+            if not source.browser:
+                (self._vain.forget if of_use else self._vain.note)(source.url)
 
     def _answer(self, source: SourceDocument, validators: Validators, language: str | None) -> Response:
         self._ask_robots(source.url, wait=True)
@@ -115,14 +127,27 @@ class Fetcher:
             rendered = self._rendered(source)
             if rendered is not None:
                 return rendered
-        answer = self._plain(source.url, validators, language)
-        if not source.browser and (answer.status in _REFUSALS or self._is_shell(answer, source)):
+        answer = self._led_on(self._plain(source.url, validators, language), language)
+        needs_it = answer.status in _REFUSALS or self._is_shell(answer, source)
+        if needs_it and not source.browser and not self._vain.is_known(source.url):
             try:
                 return self._rendered(source) or answer
             except FetchError:
                 # The plain answer is better evidence than none.
                 return answer
         return answer
+
+    def _led_on(self, answer: Response, language: str | None) -> Response:
+        """What stands where a page sends its visitors by itself; once, as such a page leads to the document or nowhere."""
+        target = shells.leads_to(answer)
+        if target is None:
+            return answer
+        self._ask_robots(target, wait=True)
+        onward = self._plain(target, _UNKNOWN, language)
+        # The validators are those of another address: asked of this one they would mean nothing, or the wrong thing.
+        headers = tuple(pair for pair in onward.headers if pair[0].lower() not in ("etag", "last-modified"))
+        hops = (*answer.redirects, answer.final_url, *onward.redirects)
+        return replace(onward, url=answer.url, redirects=hops, headers=headers)
 
     def _is_shell(self, answer: Response, source: SourceDocument) -> bool:
         return self._browser is not None and self._browser.installed and shells.is_shell(answer, source)

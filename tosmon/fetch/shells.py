@@ -6,8 +6,9 @@ Asked of every answer when a browser is at hand, so the common case (a page with
 from __future__ import annotations
 
 import re
+from urllib.parse import urljoin
 
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from tosmon.model import Response, SourceDocument
 
@@ -17,6 +18,44 @@ ENOUGH_WORDS = 60
 _EMBEDDED = re.compile(rb"<script[^>]+type=[\"']?application/(?:ld\+)?json[^>]*>([^<]{20000})", re.IGNORECASE)
 _NOSCRIPT = re.compile(rb"<noscript[^>]*>.*?</noscript\s*>", re.IGNORECASE | re.DOTALL)
 _WORD = re.compile(r"\w+")
+_REFRESH = re.compile(r"[0-5](?:\.\d*)?\s*[;,]\s*(?:url\s*=)?\s*([^;]+)", re.IGNORECASE)  # after five seconds at most
+
+
+def leads_to(answer: Response) -> str | None:
+    """Where a page sends its visitors by itself, if it does little else ("You should be redirected quickly").
+
+    A page with text that reloads itself, or goes elsewhere after a while, is read as it stands.
+    """
+    if answer.status != 200 or not _is_html(answer) or b"efresh" not in answer.body[:50_000]:
+        return None
+    tree = LexborHTMLParser(answer.body.decode("utf-8", "replace"))
+    found = next((node for node in tree.css("meta[http-equiv]") if _refreshes(node)), None)
+    match = _REFRESH.match((found.attributes.get("content") or "").strip()) if found is not None else None
+    tree.strip_tags(["script", "style", "template", "noscript"])
+    if match is None or len(_WORD.findall(tree.body.text(separator=" ") if tree.body else "")) >= ENOUGH_WORDS:
+        return None
+    try:
+        target = urljoin(answer.final_url, match[1].strip().strip("'\""))
+    except ValueError:
+        return None
+    return target if _place(target) != _place(answer.final_url) else None
+
+
+def _refreshes(node: LexborNode) -> bool:
+    return (node.attributes.get("http-equiv") or "").strip().lower() == "refresh" and not _in_noscript(node)
+
+
+def _in_noscript(node: LexborNode) -> bool:
+    above = node.parent
+    while above is not None:
+        if above.tag == "noscript":
+            return True
+        above = above.parent
+    return False
+
+
+def _place(url: str) -> str:
+    return url.partition("#")[0]
 
 
 def is_shell(answer: Response, source: SourceDocument) -> bool:

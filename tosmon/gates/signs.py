@@ -151,6 +151,7 @@ ERROR_TITLE = _any(
     r"^página não encontrada",
 )
 _TITLE_PARTS = re.compile(r"\s+[|·•–—:»-]\s+|\s*\|\s*")
+_FEW_WORDS = 250
 _NOSCRIPT = re.compile(rb"<noscript[^>]*>(.*?)</noscript\s*>", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,500})", re.IGNORECASE)
 _FIRST_HEADING = re.compile(r"^\s*(?:#{1,3}\s+(.+)|(.+)\n[=-]{3,})", re.MULTILINE)
@@ -206,6 +207,14 @@ def title_parts(body: bytes) -> list[str]:
     found = _TITLE.search(body[:200_000])
     title = html.unescape(found[1].decode("utf-8", "replace")) if found else ""
     return [" ".join(part.split()) for part in _TITLE_PARTS.split(title) if part.strip()]
+
+
+def is_challenge(title: str, text: str) -> bool:
+    """Whether a page, by its title and all its visible text, is a challenge and nothing else."""
+    if count(text) >= _FEW_WORDS:
+        return False
+    titles = [title, *_TITLE_PARTS.split(title)]
+    return any(CHALLENGE_TITLE.search(part.strip()) for part in titles) or CHALLENGE.search(text) is not None
 
 
 def said(pattern: re.Pattern[str], text: str) -> str | None:

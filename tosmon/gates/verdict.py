@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from tosmon.gates import signs
-from tosmon.gates.language import alike, guess_language
 from tosmon.gates.likeness import count, likeness
 from tosmon.gates.signs import Face
+from tosmon.language import alike, guess_language
 from tosmon.model import Observation, Reading, Response, Terms, Verdict
 
 COLLAPSE = 0.3
@@ -250,7 +250,7 @@ def _empty(look: _Look) -> Observation | None:
     face_words = max((Face(response).words for response in look.responses), default=0)
     if look.reading.missing and face_words >= _SHORT_FACE:
         return _lost(look.reading.missing, f"the page has {face_words:,} words, but none are selected")
-    if face_words < _SHORT and any(b"<script" in response.body for response in look.responses):
+    if face_words < _PART_SHORT and any(b"<script" in response.body for response in look.responses):
         detail = "the page brings its text by script; set `browser: true` (and install the extra `browser`)"
     else:
         expected = f"{look.words_before:,}" if look.words_before else "some hundred"
@@ -345,6 +345,6 @@ def _collapsed(look: _Look) -> Observation | None:
         return None
     return Observation(
         Verdict.COLLAPSED,
-        f"{look.words:,} words where {look.words_before:,} stood; if it stays like this for two weeks it counts as a "
-        "change, else mend `select`",
+        f"{look.words:,} words where {look.words_before:,} stood; if it is what is left of them and stays for two "
+        "weeks it counts as a change, else mend `select`",
     )

@@ -1,13 +1,50 @@
 """Guess the language of a text from its script and its commonest words.
 
-Enough to notice that a German page came where an English one stood, which is all that is asked here; a model of a
-hundred languages would cost more than all the rest of the install. Says `None` rather than something doubtful.
+Enough to notice that a German page came where an English one stood, or that no rule can read a clause, which is all
+that is asked here; a model of a hundred languages would cost more than all the rest of the install. Says `None`
+rather than something doubtful.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import cache
+
+NAMES = {
+    "ar": "Arabic",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "et": "Estonian",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hr": "Croatian",
+    "hu": "Hungarian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nb": "Norwegian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sk": "Slovak",
+    "sv": "Swedish",
+    "th": "Thai",
+    "tr": "Turkish",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+"""What people call the languages that are told apart here, by ISO 639-1 code."""
 
 _READ = 8_000
 _FEWEST_WORDS = 25
@@ -74,6 +111,26 @@ def guess_language(text: str) -> str | None:
         if share > (0.15 if code == "ja" else 0.4) and letters >= 40:
             return code
     return _by_words(text)
+
+
+def likely_languages(
+    words: frozenset[str], languages: frozenset[str], fold: Callable[[str], str] = str
+) -> frozenset[str]:
+    """Which of some languages a clause may be written in, by its commonest words; several where it is too short to say.
+
+    `words` are those of the clause, each once; `fold` is what was done to them (no accents, lower case).
+    """
+    known = {code for code in languages if code in _COMMON}
+    counts = {code: len(words & _folded(code, fold)) for code in known}
+    most = max(counts.values(), default=0)
+    if most < 2:
+        return languages
+    return frozenset(code for code, count in counts.items() if count == most) | (languages - known)
+
+
+@cache
+def _folded(code: str, fold: Callable[[str], str]) -> frozenset[str]:
+    return frozenset(fold(_COMMON[code]).split())
 
 
 def alike(one: str, other: str) -> bool:
