@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tosmon.judge.language import NAMES
 from tosmon.judge.rules import Pack, Rule, Rules
+from tosmon.language import NAMES
 
 _HEAD = """# What tosmon looks for
 

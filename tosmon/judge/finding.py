@@ -8,14 +8,14 @@ clause text are remembered, so that the tenth version of a document costs only i
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from tosmon.judge.language import may_be
-from tosmon.judge.reading import Reading, Sentence, fold, read
+from tosmon.judge.reading import Reading, fold, read
 from tosmon.judge.rules import Condition, Pack, Pattern, Patterns, Rule, Rules, first
+from tosmon.language import likely_languages
 from tosmon.model import Actor, Clause, ClauseKind, Finding, Stance
 
 _REMEMBERED = 200_000
@@ -194,7 +194,7 @@ def _hits(text: str, stem: str, rules: Rules) -> tuple[Reading | None, list[_Hit
     if not stem and _is_title(text):
         return None, []
     reading = read(text)
-    languages = may_be(reading.plain, rules.languages)
+    languages = likely_languages(frozenset(reading.plain.split()), rules.languages, fold)
     hits: list[_Hit] = []
     above = _stem_of(stem)
     inner = b""
@@ -204,11 +204,34 @@ def _hits(text: str, stem: str, rules: Rules) -> tuple[Reading | None, list[_Hit
         if inner and not item and number and not reading.sentences[number - 1].text.endswith(":"):
             inner = b""
         context = inner or above
-        following = " ".join(later.text for later in reading.sentences[number + 1 : number + 3]).encode("ascii")
-        hits += _sentence_hits(encoded, sentence, number, context, following, rules, languages)
+        hits += _sentence_hits(encoded, reading, number, context, rules, languages)
         if encoded.rstrip().endswith(b":"):
             inner = (context if item else b"")[-_STEM_LENGTH:] + encoded[-_STEM_LENGTH:].rstrip() + b" "
-    return reading, hits
+    return reading, _by_who_is_named(_in_one_language(hits))
+
+
+def _by_who_is_named(hits: list[_Hit]) -> list[_Hit]:
+    """Without the provider where a sentence names others as those who act, and nothing in it names the provider."""
+    named = {
+        (hit.sentence, hit.rule.topic, hit.stance) for hit in hits if hit.actor is Actor.THIRD_PARTY and hit.actor_words
+    }
+    return [
+        hit
+        for hit in hits
+        if hit.actor_words
+        or hit.actor is not Actor.PROVIDER
+        or not hit.pack.actors
+        or (hit.sentence, hit.rule.topic, hit.stance) not in named
+    ]
+
+
+def _in_one_language(hits: list[_Hit]) -> list[_Hit]:
+    """Without what rules of a second language read into a text too short to tell ("training" is German too)."""
+    met = Counter(hit.rule.language for hit in hits)
+    if len(met) < 2:
+        return hits
+    language = max(met, key=lambda code: (met[code], code == "en"))
+    return [hit for hit in hits if hit.rule.language == language]
 
 
 def _is_title(text: str) -> bool:
@@ -230,17 +253,21 @@ def _stem_of(stem: str) -> bytes:
 
 def _sentence_hits(
     encoded: bytes,
-    sentence: Sentence,
+    reading: Reading,
     number: int,
     stem: bytes,
-    following: bytes,
     rules: Rules,
     languages: frozenset[str],
 ) -> Iterable[_Hit]:
-    if _LETTERS.search(sentence.text) is None:
-        return
+    sentence = reading.sentences[number]
+    if _LETTERS.search(sentence.text) is None or sentence.text.endswith("?"):
+        return  # a question says nothing; its answer does
     joined = stem + encoded
-    for rule, patterns in rules.candidates(joined, languages):
+    candidates = rules.candidates(joined, languages)
+    if not candidates:
+        return
+    following = " ".join(later.text for later in reading.sentences[number + 1 : number + 3]).encode("ascii")
+    for rule, patterns in candidates:
         if rule.stem and not stem:
             continue
         met = _core(rule, patterns, joined, len(stem))

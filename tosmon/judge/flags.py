@@ -27,6 +27,7 @@ _KIN = 0.5
 _COPY = 0.6
 _MOST_QUOTES = 6
 _CAPITALISED = re.compile(r"(?<=[\w,;:)\"'“”] )[\"'“(]?[A-Z][\w'’.-]*")
+_DENIAL = re.compile(r"(?:non-?|un|ir|in|dis)(?=\w{4})")
 _WORD = re.compile(r"[a-z0-9]+(?:['.-][a-z0-9]+)*")
 
 # How much worse off people are with such a statement than without it.
@@ -64,6 +65,17 @@ _PARTIES_WORDS = """
 affiliate affiliates partner partners third parties party others everyone anyone users publisher advertisers
 public private personal commercial all any perpetual irrevocable days years months inputs outputs prompts content"""
 _PARTIES = frozenset(_PARTIES_WORDS.split())
+# What is trained on: one more of these is never a matter of wording.
+_KINDS_WORDS = """
+posts photos pictures images messages recordings videos audio voice face faces conversations chats transcripts files
+documents emails email location biometric health works drawings music code comments searches purchases calls
+"""
+_KINDS = frozenset(_KINDS_WORDS.split())
+# Who else gets what the provider gets: worse for people than any adjective that goes at the same time.
+_RECEIVERS_WORDS = """
+affiliate affiliates affiliates' partner partners licensees sublicensees third party parties advertisers
+"""
+_RECEIVERS = frozenset(_RECEIVERS_WORDS.split())
 # Topics where one more product or plan that is named widens who is concerned.
 _NAMED_SCOPE = frozenset({"ai_training", "content_license"})
 _NARROWING = frozenset(_NARROWING_WORDS.split())
@@ -307,12 +319,13 @@ def _weight(finding: Finding, standing: _Standing, *, lost: bool) -> float:
 
 def _altered(old: Said, new: Said, standing: _Standing) -> float | None:
     """How much worse the new wording is for people; `None` when it means the same."""
-    gone, came = _different_words(old, new, standing.names(old, new))
+    names = standing.names(old, new)
+    gone, came = _different_words(old, new, names)
     gone, came = gone - standing.own_name, came - standing.own_name
     a, b = old.finding, new.finding
     if (a.actor, a.stance) != (b.actor, b.stance):
         return _weight(b, standing, lost=False) - _weight(a, standing, lost=False)
-    if (not gone and not came) or _is_paraphrase(gone, came, a, b):
+    if (not gone and not came) or _is_paraphrase(gone, came, a, b, names):
         return None
     weight = 0.0
     if a.stance is Stance.GRANTS:
@@ -320,6 +333,8 @@ def _altered(old: Said, new: Said, standing: _Standing) -> float | None:
         weight = float(len(widened) - len(narrowed)) - 0.5 * (
             len((b.attributes - a.attributes) & _BOUNDED) - len((a.attributes - b.attributes) & _BOUNDED)
         )
+    if a.stance in (Stance.GRANTS, Stance.MAY, Stance.MAY_UNLESS_OPT_OUT):
+        weight += 1.5 * (bool(came & _RECEIVERS) - bool(gone & _RECEIVERS))
     if weight == 0.0:
         sign = 1.0 if _WEIGHT.get((a.topic, a.stance), 0.0) >= 0 else -1.0  # type: ignore[arg-type]
         narrowing = len(came & _NARROWING) - len(gone & _NARROWING)
@@ -330,9 +345,16 @@ def _altered(old: Said, new: Said, standing: _Standing) -> float | None:
     return weight / 3 if a.stance in _SAME_IN_ANY_WORDS else weight
 
 
-def _is_paraphrase(gone: set[str], came: set[str], old: Finding, new: Finding) -> bool:
-    """A word or two for another word or two ("deactivated", "turned off"), where no attribute and no party differs."""
-    few = 0 < len(gone) <= 2 and 0 < len(came) <= 2
+def _is_paraphrase(gone: set[str], came: set[str], old: Finding, new: Finding, names: frozenset[str]) -> bool:
+    """A word or two for another word or two ("deactivated", "turned off"), where no attribute and no party differs.
+
+    That people keep their rights is the same in any words, so long as the words that came or went bound nothing.
+    """
+    weighty = _PARTIES | _NARROWING | _KINDS | names
+    if old.topic == "ai_training" and len(gone | came) == 1 and not (gone | came) & weighty:
+        return True  # one purpose named or not ("to predict and answer", "to predict"), whose data is as before
+    most = 6 if old.stance in _SAME_IN_ANY_WORDS else 2
+    few = 0 < len(gone) <= most and 0 < len(came) <= most
     return few and old.attributes == new.attributes and not (gone | came) & (_PARTIES | _NARROWING)
 
 
@@ -357,7 +379,9 @@ def _weighs(word: str) -> bool:
 
 
 def _spelled_alike(one: str, other: str) -> bool:
-    """A mended typo, a plural, another spelling."""
+    """A mended typo, a plural, another spelling; "exclusive" and "non-exclusive" are opposites."""
+    if one != other and _DENIAL.sub("", one, count=1) == _DENIAL.sub("", other, count=1):
+        return False
     return min(len(one), len(other)) >= 4 and Indel.normalized_similarity(one, other) >= 0.8
 
 

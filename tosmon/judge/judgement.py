@@ -8,9 +8,9 @@ from datetime import date
 from tosmon.clauses import heading_paths
 from tosmon.compare.substance import Substance, substance
 from tosmon.judge.flags import flags
-from tosmon.judge.language import NAMES, language_of
 from tosmon.judge.rules import Rules
 from tosmon.judge.telling import headline, severity
+from tosmon.language import NAMES, guess_language
 from tosmon.model import ClauseChange, ClauseChangeKind, Comparison, Flag, Judgement, Severity
 
 _VERBS = {
@@ -83,5 +83,5 @@ def _heading(comparison: Comparison, changes: tuple[ClauseChange, ...]) -> str:
 
 def _unread(comparison: Comparison, rules: Rules) -> str:
     """The name of the text's language if no rule reads it."""
-    language = language_of(clause.text for clause in comparison.after or comparison.before)
+    language = guess_language(" ".join(clause.text for clause in (comparison.after or comparison.before)[:400]))
     return "" if language is None or language in rules.languages else NAMES.get(language, language)

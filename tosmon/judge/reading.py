@@ -37,6 +37,12 @@ _ABBREVIATION = re.compile(
 )
 
 
+_COMPANY = re.compile(r"\b(?:inc|ltd|corp|co|llc|gmbh|s\.a|pty|bros|etc)\.$", re.IGNORECASE)
+_OPENER = re.compile(
+    r"(?:Any|All|The|This|These|Those|You|Your|We|Our|It|If|In|For|By|No|Nothing|Such|Each|To|Unless|When|Where|However"
+    r"|They|There|As|At|Other|Please|Use|Users|Without|Subject|Except|Under|Upon|Neither|Notwithstanding|Customer)\b"
+)
+
 _PLAIN = dict(zip("ßœŒæÆøØłŁđĐ", "soOaAoOlLdD", strict=True))
 
 
@@ -168,12 +174,20 @@ def _sentences(plain: str, folded: str) -> list[Sentence]:
     found: list[Sentence] = []
     start = 0
     for stop in _STOP.finditer(plain):
-        if stop[0] != "\n" and _ABBREVIATION.search(plain[max(start, stop.start() - 12) : stop.start() + 1]):
+        if stop[0] != "\n" and _abbreviated(plain, start, stop):
             continue
         _add(found, folded, start, stop.end())
         start = stop.end()
     _add(found, folded, start, len(folded))
     return found
+
+
+def _abbreviated(plain: str, start: int, stop: re.Match[str]) -> bool:
+    """Whether a full stop ends a word only: not where a company's name ends the sentence ("… of Acme Inc. Any use …")."""
+    before = plain[max(start, stop.start() - 12) : stop.start() + 1]
+    if _COMPANY.search(before) and _OPENER.match(plain, stop.end()):
+        return False
+    return _ABBREVIATION.search(before) is not None
 
 
 def _add(found: list[Sentence], folded: str, start: int, end: int) -> None:

@@ -44,6 +44,12 @@ _TOPICS = {
     "ai_training": "the use of your data to train AI",
     "content_license": "the licence to your content",
 }
+_PURPOSES = {
+    "any_purpose": "for any purpose",
+    "commercial_use": "commercially",
+    "promotion": "for promotion",
+    "public_display": "in public",
+}
 _MOST_ATTRIBUTES = 4
 
 
@@ -78,7 +84,7 @@ def headline(
     parts = told or [reworded]
     if effective is not None:
         parts = [*parts, f"from {_day(effective)}"]
-    return f"{service_name} {type}: {'; '.join(part for part in parts if part)}"
+    return f"{f'{service_name} {type}'.strip()}: {'; '.join(part for part in parts if part)}"
 
 
 def severity(flags: Sequence[Flag]) -> Severity:
@@ -128,11 +134,18 @@ def _training_gone(went: Finding | None, what: str, others: bool) -> str:
 
 def _license(shifts: Sequence[Shift]) -> str:
     told: list[str] = []
-    widened = _joined(shifts, lambda came, went: came.attributes - went.attributes)
-    narrowed = _joined(shifts, lambda came, went: went.attributes - came.attributes)
+    # A licence that lost an adjective and won a holder is no better: only what weighs the way it goes is told.
+    worse, better = [s for s in shifts if s.weight > 0], [s for s in shifts if s.weight < 0]
+    widened = _joined(worse, lambda came, went: came.attributes - went.attributes)
+    narrowed = _joined(better, lambda came, went: went.attributes - came.attributes)
+    held = [shift.went for shift in shifts if shift.went and shift.went.stance is Stance.GRANTS]
+    standing = frozenset(name for went in held for name in went.attributes)
     for shift in shifts:
         came, went = shift.came, shift.went
         if came and went and came.stance is went.stance:
+            continue
+        if held and came and came.stance is Stance.GRANTS and came.actor is Actor.PROVIDER and not went:
+            widened |= came.attributes - standing  # one more sentence on a licence there is: only its scope is news
             continue
         phrase = _license_phrase(came, went)
         if phrase and phrase not in told:
@@ -162,7 +175,13 @@ def _license_phrase(came: Finding | None, went: Finding | None) -> str:
 
 
 def _grant(finding: Finding) -> str:
-    adjectives = _attributes(finding.attributes)
+    about_likeness = _object(finding) == _OBJECTS["likeness"]
+    adjectives = _attributes(finding.attributes - {"likeness"} if about_likeness else finding.attributes)
+    if finding.actor is Actor.THIRD_PARTY:
+        return f"lets others use {_object(finding, 'your content')}"
+    if finding.rule.endswith((".may-use", ".likeness")):  # the quote speaks of use, not of a licence
+        purpose = next((words for name, words in _PURPOSES.items() if name in finding.attributes), "")
+        return f"may use {_object(finding, 'your content')}{purpose and f' {purpose}'}"
     return f"takes a licence to {_object(finding, 'your content')}{f' ({adjectives})' if adjectives else ''}"
 
 
