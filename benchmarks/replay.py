@@ -23,12 +23,14 @@ import re
 import resource
 import socketserver
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import Queue
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -40,7 +42,18 @@ from tosmon.fetch import Fetched, Fetcher
 from tosmon.http import Client, Limits
 from tosmon.interop.git import Blobs, Commit, commits, only_branch, repository
 from tosmon.judge import load_rules
-from tosmon.model import Alert, AlertKind, Form, Outcome, Response, SourceDocument, Terms, TermsKey, Validators
+from tosmon.model import (
+    Addressee,
+    Alert,
+    AlertKind,
+    Form,
+    Outcome,
+    Response,
+    SourceDocument,
+    Terms,
+    TermsKey,
+    Validators,
+)
 from tosmon.track import World, check
 
 _TOGETHER = timedelta(minutes=5)  # parts of one document that were fetched in one go
@@ -54,6 +67,7 @@ _LATER = (
     timedelta(days=15),
 )
 _LEASE = timedelta(hours=1)
+_AHEAD = 16
 NOTHING: Mapping[str, Validators] = {}
 
 
@@ -96,10 +110,12 @@ def serve(folder: Path, port: Connection) -> None:
 class Shown:
     """What the local server, a process of its own, shows at each path at the simulated moment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
-        self.folder = folder
-        folder.mkdir()
+        # In memory where that can be had: writing the pages to a disk is no part of what is measured.
+        memory = Path("/dev/shm")
+        self._temporary = tempfile.TemporaryDirectory(prefix="shown-", dir=memory if memory.is_dir() else None)
+        folder = self.folder = Path(self._temporary.name)
         here, there = multiprocessing.Pipe()
         self.process = multiprocessing.Process(target=serve, args=(folder, there), daemon=True)
         self.process.start()
@@ -107,9 +123,8 @@ class Shown:
 
     def show(self, path: str, page: Page) -> None:
         self.pages[path] = page
-        temporary = self.folder / ".new"
-        temporary.write_bytes(page.content_type.encode() + b"\n" + page.body)
-        temporary.replace(self.folder / path.strip("/"))
+        # Nobody asks while this is written: looks and pages come in turn.
+        (self.folder / path.strip("/")).write_bytes(page.content_type.encode() + b"\n" + page.body)
 
     def address(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -117,6 +132,7 @@ class Shown:
     def close(self) -> None:
         self.process.terminate()
         self.process.join()
+        self._temporary.cleanup()
 
 
 class RecordedFetcher(Fetcher):
@@ -129,6 +145,9 @@ class RecordedFetcher(Fetcher):
     def fetch(
         self, form: Form, validators: Mapping[str, Validators] = NOTHING, *, language: str | None = None
     ) -> Fetched:
+        if len(form.sources) > 1 and set(self.parts[self.key]) == {""}:
+            # Recorded while it was one page still, whatever the declaration says of that date.
+            form = replace(form, sources=form.sources[:1])
         paths = [self._path(source, len(form.sources)) for source in form.sources]
         local = Form(
             tuple(
@@ -144,6 +163,10 @@ class RecordedFetcher(Fetcher):
                 for response, source, path in zip(fetched.responses, form.sources, paths, strict=False)
             ),
         )
+
+    def _led_on(self, answer: Response, language: str | None) -> Response:
+        """What a recorded page sends its visitors to was not recorded with it, and nothing is asked of the real world."""
+        return answer
 
     def _path(self, source: SourceDocument, sources: int) -> str:
         """Where the page of a source document is shown: by its part's name when there are several."""
@@ -195,7 +218,7 @@ class Replay:
         self.now = datetime.now(UTC)
         self.collection = collection
         self.declared = {terms.key: terms for terms in declared}
-        self.shown = Shown(folder / "shown")
+        self.shown = Shown()
         self.parts: dict[TermsKey, dict[str, Page]] = collections.defaultdict(dict)
         client = Client(Limits(allow_private_addresses=True), clock=lambda: self.now)
         self.fetcher = RecordedFetcher(client, robots=False, pause=timedelta(0))
@@ -217,7 +240,7 @@ class Replay:
             self.fetcher,
             load_rules(),
             identity,
-            lambda alert: [("email", "reader@example.org")],
+            lambda alert: [Addressee("email", "reader@example.org")],
             lambda: self.now,
         )
 
@@ -322,25 +345,26 @@ def play(replay: Replay, recorded: list[Commit], blobs: Blobs, limit: int | None
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     began, memory_halfway = time.perf_counter(), 0
+    began_cpu = time.process_time()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("pages", total=len(rounds))
-        for number, look in enumerate(rounds):
-            for commit in look:
-                assert commit.blob is not None
-                replay.show(commit, blobs.read(commit.blob))
+        for number, (look, bodies) in enumerate(ahead(rounds, blobs)):
+            for commit, body in zip(look, bodies, strict=True):
+                replay.show(commit, body)
             key, at = look[-1].key, look[-1].at
             replay.look(key, at)
             replay.look_later(key, at, next_at.get(number))
             progress.update(task, advance=1, description=f"{at:%Y-%m-%d} {len(replay.lines)} alerts")
             if number == len(rounds) // 2:
                 memory_halfway = peak_memory()
-    seconds = time.perf_counter() - began
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
     blobs.close()
     return {
         "collection": replay.collection,
         "pages": sum(len(look) for look in rounds),
         "pages_per_second": round(len(rounds) / seconds, 1),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
         "alerts": len(replay.lines),
         "outcomes": dict(replay.outcomes),
         "incidents": dict(replay.incidents),
@@ -348,6 +372,20 @@ def play(replay: Replay, recorded: list[Commit], blobs: Blobs, limit: int | None
         "peak_memory_bytes": peak_memory(),
         "peak_memory_bytes_halfway": memory_halfway,
     }
+
+
+def ahead(rounds: list[list[Commit]], blobs: Blobs) -> Iterator[tuple[list[Commit], list[bytes]]]:
+    """Each look with its pages, which a thread reads from git while the one before is at work: the web is ready, too."""
+    waiting: Queue[tuple[list[Commit], list[bytes]] | None] = Queue(_AHEAD)
+
+    def read() -> None:
+        for look in rounds:
+            waiting.put((look, [blobs.read(commit.blob) for commit in look if commit.blob is not None]))
+        waiting.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (one := waiting.get()) is not None:
+        yield one
 
 
 def peak_memory() -> int:

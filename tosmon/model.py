@@ -386,6 +386,28 @@ class ChangeState(StrEnum):
     HISTORIC = "historic"  # real, but found in an imported history: nobody was told
 
 
+# --- incidents ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentEvent:
+    """That a document could not be read any more, or can be read again, as it was known at that moment.
+
+    `verdict` and `detail` are those the incident opened with; `last_whole_at` is when the document had last been seen
+    whole then, `None` for never. `looks` is how many looks failed: 1 when it opened.
+    """
+
+    incident: int
+    closed: bool
+    at: datetime
+    key: TermsKey
+    verdict: Verdict
+    detail: str
+    opened_at: datetime
+    last_whole_at: datetime | None
+    looks: int = 1
+
+
 # --- publish and deliver -----------------------------------------------------------------------------------------
 
 
@@ -438,16 +460,34 @@ class Alert:
     id: int = field(default=0, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Who gets an alert, and over which channel.
+
+    `due` is when it may go, `None`: at once. All that waits for one recipient with the same `bundle` goes in one mail (a
+    digest); an alert without one is a mail of its own.
+    """
+
+    channel: str
+    recipient: str
+    due: datetime | None = None
+    bundle: str = ""
+
+
 class NotificationState(StrEnum):
     PENDING = "pending"
     CLAIMED = "claimed"
     SENT = "sent"
     DEAD = "dead"
+    DROPPED = "dropped"  # by the operator: neither sent nor kept for that
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One delivery of one alert over one channel to one recipient. `message_id` never changes between attempts."""
+    """One delivery over one channel to one recipient. `message_id` never changes between attempts.
+
+    With a `bundle` it is a digest: `alert` is its first and `more` are the others, in the order they were told.
+    """
 
     id: int
     alert: Alert
@@ -456,3 +496,90 @@ class Notification:
     message_id: str
     attempts: int
     created_at: datetime
+    bundle: str = ""
+    more: tuple[Alert, ...] = ()
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        return (self.alert, *self.more)
+
+
+# --- subscribe ---------------------------------------------------------------------------------------------------
+
+
+class Frequency(StrEnum):
+    """How often a subscriber wants mail: each alert at once, or all of a day or a week in one digest."""
+
+    IMMEDIATE = "immediate"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+class SubscriberState(StrEnum):
+    """Where a subscription stands. Only who is `CONFIRMED` is told anything."""
+
+    ASKED = "asked"  # somebody gave the address; its owner has not said yes so far
+    CONFIRMED = "confirmed"
+    LEFT = "left"
+    SUSPENDED = "suspended"  # the mailbox refused for good, several times
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a subscriber wants to be told, and when. An empty filter lets everything through.
+
+    A digest goes at `hour` (0-23) of the time zone `zone` (a name of the IANA database), a weekly one on `weekday`
+    (0 is Monday).
+    """
+
+    services: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    severity: Severity = Severity.LOW
+    frequency: Frequency = Frequency.IMMEDIATE
+    hour: int = 8
+    weekday: int = 0
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Someone who asked to be told by mail. `handle` is what links name them by: made by chance, never the address.
+
+    `settled_at` is when they last said yes or left: what was asked before then is void.
+    """
+
+    id: int
+    handle: str
+    address: str
+    state: SubscriberState
+    choices: Choices
+    asked_at: datetime
+    confirmed_at: datetime | None = None
+    settled_at: datetime | None = None
+    paused: bool = False
+    muted: frozenset[TermsKey] = frozenset()
+
+
+class LetterKind(StrEnum):
+    """Mails to a subscriber that are no alerts."""
+
+    CONFIRM = "confirm"  # is this address yours?
+    CHOICES = "choices"  # the link to their choices, asked for again
+    COPY = "copy"  # what is kept about them
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail to one subscriber that is no alert. `uid` is by chance and never changes between attempts.
+
+    `choices` are those that a confirmation is asked for; else the subscriber's own.
+    """
+
+    id: int
+    uid: str
+    kind: LetterKind
+    subscriber: Subscriber
+    choices: Choices
+    created_at: datetime
+    attempts: int = 0

@@ -15,13 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from tosmon.archive import Addressee, Archive, LeaseLost, NewChange, Recording, Settled, Standing
+from tosmon.archive import Archive, Envelope, LeaseLost, NewChange, Recording, Settled, Standing, search
 from tosmon.archive.packing import pack_ids, pack_text, unpack_ids, unpack_text
 from tosmon.archive.schema import metadata
 from tosmon.clauses import canonical_digest, join, split
 from tosmon.compare import compare
 from tosmon.errors import ArchiveError
 from tosmon.model import (
+    Addressee,
     Alert,
     AlertKind,
     ChangeState,
@@ -102,9 +103,9 @@ def an_alert(uid: str = "tag:a,2026:1") -> Alert:
     )
 
 
-def telling(change_id: int, version_id: int) -> tuple[Alert, list[Addressee], list[str]]:
+def telling(change_id: int, version_id: int) -> tuple[Alert, list[Envelope], list[str]]:
     alert = replace(an_alert(), change_id=change_id, version_id=version_id)
-    return alert, [Addressee("email", "ada@example.org", "<1@tosmon>")], ["all", "service/Brushwork"]
+    return alert, [Envelope(Addressee("email", "ada@example.org"), "<1@tosmon>")], ["all", "service/Brushwork"]
 
 
 def changed(archive: Archive, before_id: int, state: ChangeState, tell: bool) -> NewChange:
@@ -184,7 +185,7 @@ def test_a_recording_that_fails_leaves_nothing(archive: Archive) -> None:
     [first] = record_texts(archive, ["One."])
     before = archive.browse.counts()
 
-    def broken(change_id: int, version_id: int) -> tuple[Alert, list[Addressee], list[str]]:
+    def broken(change_id: int, version_id: int) -> tuple[Alert, list[Envelope], list[str]]:
         raise RuntimeError("the alert could not be made")
 
     change = replace(changed(archive, first, ChangeState.TOLD, True), tell=broken)
@@ -261,14 +262,16 @@ def test_outbox_claims_each_notification_once_and_again_after_a_death(archive: A
     [first] = record_texts(archive, ["One."])
     archive.record(recording(claimed(archive), "Two.", NOW, changed(archive, first, ChangeState.TOLD, True)))
 
-    [notification] = archive.outbox.claim_notifications(NOW, 10, LEASE)
-    assert archive.outbox.claim_notifications(NOW, 10, LEASE) == []
-    [again] = archive.outbox.claim_notifications(NOW + LEASE, 10, LEASE)
+    notification = archive.outbox.claim("email", NOW, LEASE)
+    assert archive.outbox.claim("email", NOW, LEASE) is None
+    again = archive.outbox.claim("email", NOW + LEASE, LEASE)
+    assert notification is not None and again is not None
     assert (again.message_id, again.attempts) == (notification.message_id, 2)
 
     archive.outbox.settle_failed(again.id, NOW, "greylisted", NOW + timedelta(hours=1))
-    assert archive.outbox.claim_notifications(NOW + timedelta(minutes=59), 10, LEASE) == []
-    [third] = archive.outbox.claim_notifications(NOW + timedelta(hours=1), 10, LEASE)
+    assert archive.outbox.claim("email", NOW + timedelta(minutes=59), LEASE) is None
+    third = archive.outbox.claim("email", NOW + timedelta(hours=1), LEASE)
+    assert third is not None
     archive.outbox.settle_sent(third.id, NOW)
     assert archive.outbox.counts() == {"sent": 1}
 
@@ -277,14 +280,15 @@ def test_a_dead_letter_is_listed_and_can_be_sent_again(archive: Archive) -> None
     """What was given up on waits for the operator, with the reason."""
     [first] = record_texts(archive, ["One."])
     archive.record(recording(claimed(archive), "Two.", NOW, changed(archive, first, ChangeState.TOLD, True)))
-    [notification] = archive.outbox.claim_notifications(NOW, 10, LEASE)
+    notification = archive.outbox.claim("email", NOW, LEASE)
+    assert notification is not None
     archive.outbox.settle_failed(notification.id, NOW, "550 no such user", None)
 
     [dead] = archive.outbox.notifications(NotificationState.DEAD)
 
     assert (dead.recipient, dead.error) == ("ada@example.org", "550 no such user")
     assert archive.outbox.revive(dead.id, NOW) and not archive.outbox.revive(dead.id, NOW)
-    assert len(archive.outbox.claim_notifications(NOW, 10, LEASE)) == 1
+    assert archive.outbox.claim("email", NOW, LEASE) is not None
 
 
 def test_pending_change_is_told_when_settled(archive: Archive) -> None:
@@ -347,7 +351,9 @@ def test_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     Archive(url).close()
     engine = create_engine(url)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        # The full-text index is a virtual table, which SQLAlchemy knows nothing of.
+        ours = {"include_name": lambda name, kind, _: kind != "table" or not name.startswith(search.INDEX)}
+        assert compare_metadata(MigrationContext.configure(connection, opts=ours), metadata) == []
     engine.dispose()
 
 

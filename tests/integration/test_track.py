@@ -17,6 +17,7 @@ from tosmon.fetch import Fetcher
 from tosmon.http import Client, Limits
 from tosmon.judge import Rules, load_rules
 from tosmon.model import (
+    Addressee,
     Alert,
     AlertKind,
     ChangeState,
@@ -89,7 +90,7 @@ class Market:
             fetcher=Fetcher(self.client, robots=False, pause=timedelta(0)),
             rules=rules,
             identity=self.archive.identity("tosmon.example", START.date()),
-            addressees=lambda alert: [("email", "reader@example.org")],
+            addressees=lambda alert: [Addressee("email", "reader@example.org")],
             clock=lambda: self.now,
             confirm_after=confirm_after,
         )
@@ -259,7 +260,8 @@ def test_each_alert_leaves_one_notification_for_each_reader(market: Market) -> N
     market.look()
     market.change_to(page(CHANGED))
 
-    (notification,) = market.archive.outbox.claim_notifications(market.now, 10, LEASE)
+    notification = market.archive.outbox.claim("email", market.now, LEASE)
+    assert notification is not None and market.archive.outbox.claim("email", market.now, LEASE) is None
     assert (notification.recipient, notification.alert.uid) == ("reader@example.org", market.alerts[0].uid)
     assert notification.message_id.startswith("<") and notification.message_id.endswith("@tosmon.example>")
 
@@ -440,6 +442,27 @@ def test_recovery_closes_the_incident_and_is_no_change(kind: str, market: Market
     assert (market.versions, market.told) == (1, [])
 
 
+def test_incidents_are_told_as_they_were_known_when_they_opened_and_closed(market: Market) -> None:
+    """The operator's log does not change when the trouble turns into another, nor when it is over."""
+    market.show(page(LONG))
+    market.look()
+    whole_at = market.now
+    market.show(CHALLENGE, 403)
+    market.look()
+    (opened,) = market.archive.browse.incident_events()
+    market.show("<h1>Not found</h1>", 404)
+    market.look()
+    market.show(page(LONG))
+    market.look()
+
+    closed, still = market.archive.browse.incident_events()
+    assert still == opened
+    assert (opened.verdict, opened.closed, opened.last_whole_at) == (Verdict.BLOCKED, False, whole_at)
+    assert "403" in opened.detail or "challenge" in opened.detail
+    assert (closed.verdict, closed.closed, closed.at, closed.looks) == (Verdict.BLOCKED, True, market.now, 2)
+    assert market.archive.browse.last_incident_event() == (1, 1)
+
+
 def test_an_unreachable_server_opens_an_incident(market: Market, site: Site) -> None:
     """No answer at all is said in words, and looked into again sooner or later."""
     market.look()
@@ -514,6 +537,45 @@ def test_a_short_text_that_stands_for_weeks_is_a_change_after_all(market: Market
     assert outcomes[:7] == [Outcome.FAILED] * 7
     assert market.told == [AlertKind.CHANGE]
     assert market.archive.browse.incidents() == []
+
+
+def test_a_short_text_of_another_page_never_becomes_a_change(market: Market) -> None:
+    """A summary or a list of links that holds none of the sentences is no document cut down, however long it stands."""
+    summary = (
+        "These terms are an agreement between you and Marrowick. By using our services you agree to these terms.",
+        "You may use the services if the applicable law lets you. You are responsible for your content and your account.",
+        "We may suspend or terminate your account if you breach these terms, and we are not liable for your losses.",
+        "We may change these terms at any time. Any dispute is governed by the law of the valley, without regard to others.",
+    )
+    market.show(page(LONG * 3))
+    market.look()
+    market.show(page(summary * 3))
+    for _ in range(25):
+        market.look(DAY)
+
+    assert market.verdict is Verdict.COLLAPSED
+    assert market.told == []
+
+
+def test_a_page_back_in_its_language_is_compared_at_once(market: Market) -> None:
+    """After weeks in another language, the text in the first one is held against that one, without another delay."""
+    french = (
+        "Ces conditions sont un contrat entre vous et Marrowick. En utilisant nos services, vous acceptez ces conditions.",
+        "Vous êtes responsable de votre contenu et de votre compte, et nous ne sommes pas responsables de vos pertes.",
+        "Nous pouvons suspendre ou résilier votre compte si vous ne respectez pas les lois et les droits des tiers.",
+        "Vos données personnelles sont traitées dans le respect de notre politique de confidentialité et de la loi.",
+        "Nous pouvons modifier ces conditions. Le droit de la vallée est applicable aux litiges entre vous et nous.",
+    )
+    market.look()
+    market.show(page([f"{clause} Article {number}." for number in range(4) for clause in french]))
+    outcomes = [market.look(DAY) for _ in range(8)]
+    assert (outcomes[0], outcomes[-1]) == (Outcome.FAILED, Outcome.UNCHANGED)
+
+    market.show(page(CHANGED))
+    assert market.look() is Outcome.CHANGED
+    market.look(MINUTES_10)
+    assert market.told == [AlertKind.CHANGE]
+    assert "1 clause reworded" in market.alerts[0].headline
 
 
 def test_one_of_several_pages_failing_is_an_incident_of_the_whole(market: Market) -> None:
@@ -774,3 +836,41 @@ def test_the_recorded_case_is_one_alert_and_one_reminder(market: Market) -> None
     assert announced.effective_date == date(2024, 11, 15)
     assert {flag.topic: flag.direction for flag in announced.flags}["ai_training"] is Direction.WORSE
     assert reminder.at.date() == date(2024, 11, 15)
+
+
+# --- looking more often -------------------------------------------------------------------------------------------
+
+
+def test_told_document_is_looked_at_twice_as_often_for_days(market: Market) -> None:
+    """Platforms mend what they announced in the first days: until then a document is due after half its interval."""
+    market.look()
+    market.change_to(page(CHANGED))
+
+    def wait() -> timedelta:
+        market.look(timedelta(hours=1))
+        return market.claimless().due_at - market.now
+
+    assert max(wait() for _ in range(8)) <= market.terms.interval / 2 + market.terms.interval / 10
+    market.now += timedelta(days=4)
+    assert max(wait() for _ in range(8)) > market.terms.interval / 2 + market.terms.interval / 10
+
+
+def test_announced_day_is_looked_at_closely_when_it_comes(market: Market) -> None:
+    """Around the day that a change announced, the document is due after half its interval again."""
+    market.look()
+    day = START.date() + timedelta(days=40)
+    effective = f"These terms apply from {day:%B} {day.day}, {day.year}."
+    market.change_to(page((*CHANGED, effective)))
+    assert market.claimless().announced == day
+
+    market.now += timedelta(days=20)
+    market.look()
+    far = market.claimless()
+    market.now += timedelta(days=19)
+    waits = []
+    for _ in range(8):
+        market.look()
+        waits.append(market.claimless().due_at - market.now)
+
+    assert far.told_at is not None and market.now - far.told_at > timedelta(days=2)
+    assert max(waits) <= market.terms.interval / 2 + market.terms.interval / 10

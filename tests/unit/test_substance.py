@@ -131,6 +131,33 @@ def test_one_respelled_word_is_a_mended_typo() -> None:
 # --- noise -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_language_picker_is_told_to_nobody() -> None:
+    """Languages, in themselves or in English, with the region where they are spoken so, are no terms."""
+    picker = ("English (UK)", "Español (Mexico/Latin America)", "中文（简体）", "Português (Brazil)", "Polish", "ไทย")
+    menu = "\n\n".join(picker)
+
+    assert not judged(f"{menu}\n\n{TERMS}").told
+    assert judged(f"English law applies.\n\n{TERMS}").told
+
+
+def test_a_title_set_elsewhere_is_told_to_nobody() -> None:
+    """A document that loses one of its two titles says what it said; one that gets another name does not."""
+    twice = f"ACME TERMS AND CONDITIONS OF SERVICE\n\n{TERMS}"
+
+    assert not judged(TERMS, twice).told
+    assert not judged(twice, TERMS).told
+    assert edited("# Terms of Acme", "# Rules of Bcme").told
+
+
+def test_list_marks_lost_where_paragraphs_are_cut_are_told_to_nobody() -> None:
+    """The items of a list that was run into one paragraph are the same items."""
+    run = "We are liable where damages (1). come from gross negligence of ours or (2). were caused by will."
+    cut = "We are liable where damages\n\ncome from gross negligence of ours or\n\nwere caused by will."
+
+    assert not judged(TERMS + "\n" + cut, TERMS + "\n" + run).told
+    assert judged(TERMS + "\n" + cut.replace("gross ", ""), TERMS + "\n" + run).told
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

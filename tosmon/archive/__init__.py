@@ -11,26 +11,32 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import func, insert, select, update
 
 from tosmon.archive import schema, store
 from tosmon.archive.browse import Browse
 from tosmon.archive.engine import HURRIED, open_engine
+from tosmon.archive.findings import Findings, Rejudged, RejudgedRow
 from tosmon.archive.history import DocumentWriter, HistoryWriter
+from tosmon.archive.identity import Identities
+from tosmon.archive.operating import Operating, ToReread, VolatilePart
 from tosmon.archive.outbox import Outbox
+from tosmon.archive.pins import Pins
 from tosmon.archive.rows import (
     Activity,
-    Addressee,
     ChangeMark,
     ChangeRow,
     CheckRow,
+    Envelope,
     IncidentRow,
     Listed,
     NewChange,
     NotificationRow,
     OpenChange,
     OpenIncident,
+    Pin,
     Pulse,
     Recorded,
     Recording,
@@ -41,19 +47,26 @@ from tosmon.archive.rows import (
     TermsRow,
     VersionMark,
     VersionRow,
+    Waiting,
 )
 from tosmon.archive.snapshots import Snapshot, Snapshots
 from tosmon.archive.store import LeaseLost
+from tosmon.archive.subscribers import Asker, AskingLimits, Confirmed, Subscribers
+from tosmon.archive.verify import Fault, Progress, Verified, verify
 from tosmon.model import Alert, ChangeState, Terms, TermsKey
 
 __all__ = [
     "Activity",
-    "Addressee",
     "Archive",
+    "Asker",
+    "AskingLimits",
     "ChangeMark",
     "ChangeRow",
     "CheckRow",
+    "Confirmed",
     "DocumentWriter",
+    "Envelope",
+    "Fault",
     "HistoryWriter",
     "Identity",
     "IncidentRow",
@@ -63,18 +76,26 @@ __all__ = [
     "NotificationRow",
     "OpenChange",
     "OpenIncident",
+    "Operating",
+    "Pin",
     "Pulse",
     "Recorded",
     "Recording",
+    "Rejudged",
+    "RejudgedRow",
     "ServiceRow",
     "Settled",
     "Snapshot",
     "Snapshots",
     "Standing",
+    "Subscribers",
     "Telling",
     "TermsRow",
+    "ToReread",
     "VersionMark",
     "VersionRow",
+    "VolatilePart",
+    "Waiting",
 ]
 
 
@@ -92,14 +113,25 @@ class Archive:
 
     def __init__(self, url: str) -> None:
         """Open and migrate the archive at an SQLAlchemy URL; raises ArchiveError."""
+        self.url = url
         self._engine = open_engine(url)
         self._hurried = self._engine.execution_options(**{HURRIED: True})
         self.browse = Browse(self._engine)
         self.outbox = Outbox(self._engine)
+        self.operating = Operating(self._engine)
+        self.subscribers = Subscribers(self._engine)
+        self.pins = Pins(self._engine)
         self.history = HistoryWriter(self._engine)
+        self.identities = Identities(self._engine)
+        self.findings = Findings(self._engine)
 
     def close(self) -> None:
+        self.browse.close()
         self._engine.dispose()
+
+    def verify(self, snapshots: Path | None, progress: Progress = lambda what, done, total: None) -> Verified:
+        """Look whether everything is as it was recorded: every digest, the chain, the snapshots on disk."""
+        return verify(self._engine, snapshots, progress)
 
     def identity(self, authority: str, today: date) -> Identity:
         """The archive's identity; the first call fixes it, later ones ignore what they are given."""

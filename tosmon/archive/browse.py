@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Text, and_, func, literal, select, tuple_, type_coerce
 from sqlalchemy.sql import Select
 
+from tosmon.archive import incidents, search
 from tosmon.archive import schema as t
-from tosmon.archive.coding import alert_from_json, flag_from_json
-from tosmon.archive.packing import unpack_ids, unpack_text
+from tosmon.archive.coding import flag_from_json, stored_alert
+from tosmon.archive.packing import unpack_ids
 from tosmon.archive.rows import (
     Activity,
     ChangeMark,
@@ -29,6 +30,7 @@ from tosmon.archive.rows import (
     VersionRow,
 )
 from tosmon.archive.schema import Instant
+from tosmon.archive.store import clause_texts as clause_texts
 from tosmon.archive.store import version_row
 from tosmon.model import (
     Alert,
@@ -37,6 +39,7 @@ from tosmon.model import (
     Clause,
     ClauseKind,
     Direction,
+    IncidentEvent,
     Outcome,
     Severity,
     TermsKey,
@@ -44,6 +47,7 @@ from tosmon.model import (
 )
 
 _CHUNK = 500
+_FEW = 50
 _SHOWN = (ChangeState.TOLD.value, ChangeState.WITHDRAWN.value, ChangeState.HISTORIC.value)
 _NEWEST_FIRST = (t.version.c.at.desc(), t.version.c.id.desc())  # an import may add earlier versions at any time
 
@@ -54,6 +58,25 @@ class Browse:
         # Clauses and layouts never change once stored, so a process may remember them for as long as it lives.
         self._layouts: dict[int, tuple[str, str, ClauseKind, int]] = {}
         self.clauses = lru_cache(maxsize=64)(self._clauses)
+        self._watching: Any = None
+        self._lock = Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._watching is not None:
+                self._watching.close()
+                self._watching = None
+
+    def state(self) -> int | None:
+        """A number that is another one after anything was written, by whatever process; `None` if that cannot be told."""
+        if self._engine.dialect.name != "sqlite":
+            return None
+        with self._lock:
+            # The number belongs to a connection, so it has one of its own; a single one, as each has a cache.
+            if self._watching is None:
+                self._watching = self._engine.raw_connection()
+            found: int = self._watching.cursor().execute("PRAGMA data_version").fetchone()[0]
+            return found
 
     def _read(self) -> Connection:
         return self._engine.connect().execution_options(reads=True)
@@ -62,22 +85,19 @@ class Browse:
 
     def services(self) -> list[ServiceRow]:
         """Every service, by name."""
-        told = (
-            select(t.terms.c.service_id, func.count().label("told"), func.max(t.change.c.at).label("last"))
-            .join(t.change, t.change.c.terms_id == t.terms.c.id)
-            .where(t.change.c.state.in_(_SHOWN))
-            .group_by(t.terms.c.service_id)
-            .subquery()
-        )
-        query = (
-            select(t.service.c.key, t.service.c.name, func.count(t.terms.c.id).label("terms"), told.c.told, told.c.last)
-            .join(t.terms, t.terms.c.service_id == t.service.c.id)
-            .outerjoin(told, told.c.service_id == t.service.c.id)
-            .group_by(t.service.c.id, told.c.told, told.c.last)
-            .order_by(func.lower(t.service.c.name))
+        known: dict[int, ServiceRow] = {}
+        query = select(t.service.c.id, t.service.c.key, t.service.c.name, t.terms.c.id).join(
+            t.terms, t.terms.c.service_id == t.service.c.id
         )
         with self._read() as connection:
-            return [ServiceRow(r.key, r.name, r.terms, r.told or 0, r.last) for r in connection.execute(query)]
+            told = _told(connection)
+            rows = connection.execute(query.order_by(func.lower(t.service.c.name))).all()
+        for service_id, key, name, terms_id in rows:
+            count, last = told.get(terms_id, (0, None))
+            row = known.get(service_id, ServiceRow(key, name, 0, 0, None))
+            latest = max(filter(None, (row.last_change_at, last)), default=None)
+            known[service_id] = ServiceRow(key, name, row.terms + 1, row.changes_told + count, latest)
+        return list(known.values())
 
     def documents(self, service: str | None = None) -> list[TermsRow]:
         """The documents of one service or of all, declared or not, by service and type."""
@@ -87,6 +107,17 @@ class Browse:
         with self._read() as connection:
             rows = connection.execute(query.order_by(func.lower(t.service.c.name), t.terms.c.type)).all()
         return [_terms_row(row) for row in rows]
+
+    def longest_unseen(self, limit: int) -> tuple[list[TermsRow], int]:
+        """The declared documents that were not seen whole for the longest time, and how many are declared in all."""
+        ids = (
+            select(t.terms.c.id).where(t.terms.c.declared).order_by(t.terms.c.last_whole_at.nulls_first()).limit(limit)
+        )
+        query = self._documents().where(t.terms.c.id.in_(ids))
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(t.terms.c.last_whole_at.nulls_first())).all()
+            count = connection.execute(select(func.count()).where(t.terms.c.declared)).scalar_one()
+        return [_terms_row(row) for row in rows], count
 
     def document(self, key: TermsKey) -> TermsRow | None:
         query = self._documents().where(t.service.c.key == key.service, t.terms.c.type == key.type)
@@ -222,20 +253,13 @@ class Browse:
         with self._read() as connection:
             blob = connection.execute(select(t.version.c.clauses).where(t.version.c.id == version_id)).scalar_one()
             ids = unpack_ids(blob)
-            texts = self._texts(connection, {clause_id for clause_id, _ in ids})
+            texts = clause_texts(connection, {clause_id for clause_id, _ in ids})
             self._learn_layouts(connection, {layout_id for _, layout_id in ids})
         built = []
         for clause_id, layout_id in ids:
             lead, tail, kind, level = self._layouts[layout_id]
             built.append(Clause(texts[clause_id], lead, tail, kind, level))
         return tuple(built)
-
-    def _texts(self, connection: Connection, clause_ids: Iterable[int]) -> dict[int, str]:
-        texts: dict[int, str] = {}
-        for part in _chunks(sorted(clause_ids)):
-            query = select(t.clause.c.id, t.clause.c.text).where(t.clause.c.id.in_(part))
-            texts |= {row.id: unpack_text(row.text) for row in connection.execute(query)}
-        return texts
 
     def _learn_layouts(self, connection: Connection, layout_ids: Iterable[int]) -> None:
         for part in _chunks(sorted(set(layout_ids) - self._layouts.keys())):
@@ -258,6 +282,38 @@ class Browse:
             first = {found.clause_id: (found.id, found.at) for found in connection.execute(query)}
         return [first[clause_id] for clause_id, _ in unpack_ids(row.clauses)]
 
+    # --- search --------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: search.Query,
+        *,
+        service: str | None = None,
+        type: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: search.Order = search.Order.STANDING,
+        after: int | None = None,
+        limit: int = 20,
+    ) -> search.Found:
+        """Clauses of all times with those words, which stood at some time from `since` until `until`.
+
+        `after` continues a listing. Raises ArchiveError where the archive has no index.
+        """
+        with self._read() as connection:
+            return search.find(
+                connection,
+                clause_texts,
+                query,
+                service=service,
+                type=type,
+                since=since,
+                until=until,
+                order=order,
+                after=after,
+                limit=limit,
+            )
+
     # --- changes and alerts --------------------------------------------------------------------------------------
 
     def changes(
@@ -270,22 +326,18 @@ class Browse:
         severity: Severity | None = None,
         since: datetime | None = None,
         told_only: bool = True,
+        states: Sequence[ChangeState] = (),
         before_id: int | None = None,
         limit: int = 50,
     ) -> list[ChangeRow]:
-        """The latest changes first. With `told_only` those that people were told of, else every recorded one.
+        """The latest changes first: those in `states` if there are any, else with `told_only` those that people were told
+        of, else every recorded one.
 
         `before_id` continues a listing: the changes that come after that one in it (imports bring older ones later).
         """
         query = _changes()
-        conditions = {
-            t.service.c.key: service,
-            t.terms.c.type: type,
-            t.change.c.severity: severity.value if severity else None,
-        }
-        for column, wanted in conditions.items():
-            if wanted is not None:
-                query = query.where(column == wanted)
+        if severity is not None:
+            query = query.where(t.change.c.severity == severity.value)
         if since is not None:
             query = query.where(t.change.c.at >= since)
         if before_id is not None:
@@ -296,11 +348,23 @@ class Browse:
             flagged = flagged.where(t.flag.c.topic == topic) if topic is not None else flagged
             flagged = flagged.where(t.flag.c.direction == direction.value) if direction is not None else flagged
             query = query.where(t.change.c.id.in_(flagged))
-        states = _SHOWN if told_only else tuple(state.value for state in ChangeState)
+        every = tuple(state.value for state in states) or (
+            _SHOWN if told_only else tuple(one.value for one in ChangeState)
+        )
         latest = query.order_by(t.change.c.at.desc(), t.change.c.id.desc()).limit(limit)
         with self._read() as connection:
+            if service is not None or type is not None:
+                mine = select(t.terms.c.id).join(t.service, t.service.c.id == t.terms.c.service_id)
+                mine = mine.where(t.service.c.key == service) if service is not None else mine
+                mine = mine.where(t.terms.c.type == type) if type is not None else mine
+                ids = list(connection.execute(mine).scalars())
+                latest = latest.where(t.change.c.terms_id.in_(ids))
+                if len(ids) < _FEW:
+                    # Put in order after they are found: else SQLite goes through all changes of all documents by time.
+                    at = func.coalesce(t.change.c.at, t.change.c.at)
+                    latest = latest.order_by(None).order_by(at.desc(), t.change.c.id.desc())
             # One state at a time comes off its index in order; several at once would be sorted whole, however many.
-            rows = [row for state in states for row in connection.execute(latest.where(t.change.c.state == state))]
+            rows = [row for state in every for row in connection.execute(latest.where(t.change.c.state == state))]
             rows.sort(key=lambda row: (row.at, row.id), reverse=True)
             return _change_rows(connection, rows[:limit])
 
@@ -319,13 +383,19 @@ class Browse:
             .limit(limit)
         )
         with self._read() as connection:
-            return [_with_id(alert_from_json(row.body), row.id) for row in connection.execute(query)]
+            return [stored_alert(row.body, row.id) for row in connection.execute(query)]
 
     def alerts_of(self, change_id: int) -> list[Alert]:
         """Everything people were told of one change, oldest first."""
         query = select(t.alert.c.id, t.alert.c.body).where(t.alert.c.change_id == change_id).order_by(t.alert.c.id)
         with self._read() as connection:
-            return [_with_id(alert_from_json(row.body), row.id) for row in connection.execute(query)]
+            return [stored_alert(row.body, row.id) for row in connection.execute(query)]
+
+    def last_alerts(self) -> dict[int, int]:
+        """For each change that people were told of, the newest alert."""
+        query = select(t.alert.c.change_id, func.max(t.alert.c.id)).group_by(t.alert.c.change_id)
+        with self._read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def feeds(self) -> list[str]:
         """The names of all feeds that have an entry."""
@@ -382,6 +452,16 @@ class Browse:
                 for row in connection.execute(query.order_by(t.check.c.id.desc()).limit(limit))
             ]
 
+    def incident_events(self, limit: int = 100) -> list[IncidentEvent]:
+        """The latest openings and closings of incidents, the newest first."""
+        with self._read() as connection:
+            return incidents.incident_events(connection, limit)
+
+    def last_incident_event(self) -> tuple[int, int]:
+        """What grows with each opening and each closing of an incident."""
+        with self._read() as connection:
+            return incidents.last_incident_event(connection)
+
     def incidents(self, *, open_only: bool = True, limit: int = 200) -> list[IncidentRow]:
         query = (
             select(
@@ -420,11 +500,17 @@ class Browse:
     def evidence(self, version_id: int) -> list[dict[str, Any]]:
         """The snapshots of the check that made a version: path, SHA-256, bytes, addresses, digests of the bodies, time."""
         # Named so that the index on the document's snapshots serves: there is none on the version that a check made.
-        terms_id = select(t.version.c.terms_id).where(t.version.c.id == version_id).scalar_subquery()
+        mine = select(t.version.c.terms_id, t.version.c.at).where(t.version.c.id == version_id).subquery()
+        terms_id = select(mine.c.terms_id).scalar_subquery()
+        # A technical version is a snapshot read anew: its evidence is that of the version of the same moment.
+        same = select(t.version.c.id).join(
+            mine, and_(mine.c.terms_id == t.version.c.terms_id, mine.c.at == t.version.c.at)
+        )
         query = (
             select(t.snapshot)
             .join(t.check, t.check.c.id == t.snapshot.c.check_id)
-            .where(t.check.c.version_id == version_id, t.snapshot.c.terms_id == terms_id)
+            .where(t.check.c.version_id.in_(same), t.snapshot.c.terms_id == terms_id)
+            .order_by(t.check.c.version_id != version_id, t.snapshot.c.id)
         )
         with self._read() as connection:
             return [
@@ -520,6 +606,11 @@ class Browse:
         with self._read() as connection:
             return {row.key: row.name for row in connection.execute(query)}
 
+    def types(self) -> list[str]:
+        """The types of terms that any document has."""
+        with self._read() as connection:
+            return list(connection.execute(select(t.terms.c.type).distinct().order_by(t.terms.c.type)).scalars())
+
     def catalogue(self) -> list[Listed]:
         """Every document, declared or not, by service and type: `documents` without what has to be counted."""
         query = (
@@ -546,13 +637,43 @@ class Browse:
             row = connection.execute(
                 select(func.count(), func.max(t.terms.c.last_checked_at), func.min(t.terms.c.due_at)).where(looked_at)
             ).one()
-            incidents = select(func.count()).where(t.incident.c.closed_at.is_(None))
-            return Pulse(row[0], row[1], row[2], connection.execute(incidents).scalar_one())
+            is_open = select(func.count()).where(t.incident.c.closed_at.is_(None))
+            unread = is_open.join(t.terms, t.terms.c.id == t.incident.c.terms_id).where(looked_at)
+            open_incidents = connection.execute(is_open).scalar_one()
+            return Pulse(row[0], row[1], row[2], open_incidents, connection.execute(unread).scalar_one())
+
+
+def _told(connection: Connection) -> dict[int, tuple[int, datetime | None]]:
+    """For each document of which people were told something: how often, and when last."""
+    change = t.change.c
+    found: dict[int, tuple[int, datetime | None]] = {}
+    for state in _SHOWN:  # one at a time, each comes off its index in the order of documents
+        query = select(change.terms_id, func.count(), func.max(change.at)).where(change.state == state)
+        for terms_id, count, last in connection.execute(query.group_by(change.terms_id)).all():
+            before = found.get(terms_id, (0, None))
+            found[terms_id] = (before[0] + count, max(filter(None, (before[1], last)), default=None))
+    return found
 
 
 def _versions() -> Select[Any]:
+    columns = t.version.c
+    # Not the packed clauses: they are most of a row, and listings have no use for them.
     return (
-        select(t.version, t.service.c.key, t.terms.c.type)
+        select(
+            columns.id,
+            columns.terms_id,
+            columns.at,
+            columns.digest,
+            columns.canonical_digest,
+            columns.words,
+            columns.technical,
+            columns.form,
+            columns.extractor,
+            columns.language,
+            columns.source,
+            t.service.c.key,
+            t.terms.c.type,
+        )
         .join(t.terms, t.terms.c.id == t.version.c.terms_id)
         .join(t.service, t.service.c.id == t.terms.c.service_id)
     )
@@ -627,10 +748,6 @@ def _terms_row(row: Row[Any]) -> TermsRow:
 @lru_cache(maxsize=1024)
 def _tags(written: str) -> tuple[str, ...]:
     return tuple(json.loads(written))
-
-
-def _with_id(alert: Alert, alert_id: int) -> Alert:
-    return replace(alert, id=alert_id)
 
 
 def _chunks(members: Sequence[int]) -> Iterable[Sequence[int]]:

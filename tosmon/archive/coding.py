@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from pydantic import TypeAdapter
@@ -19,6 +20,12 @@ def alert_to_json(alert: Alert) -> str:
 @lru_cache(maxsize=1024)  # feeds ask for the same latest alerts again and again, and an alert never changes
 def alert_from_json(body: str) -> Alert:
     return _alert.validate_json(body)
+
+
+@lru_cache(maxsize=1024)
+def stored_alert(body: str, alert_id: int) -> Alert:
+    """An alert with the id under which it is stored."""
+    return replace(alert_from_json(body), id=alert_id)
 
 
 def flag_to_json(flag: Flag) -> str:

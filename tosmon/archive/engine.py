@@ -22,6 +22,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 
+from tosmon.archive.backup import copy_database
 from tosmon.errors import ArchiveError
 
 _BUSY_SECONDS = 60
@@ -147,6 +148,21 @@ def migrate(engine: Engine) -> None:
         return
     if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
         raise ArchiveError(f"the archive was written by a newer tosmon (schema {current}); upgrade tosmon")
+    if current is not None:
+        _copy_beside(engine, str(script.get_current_head()))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _copy_beside(engine: Engine, head: str) -> None:
+    """Copy the database of an older tosmon before it is changed; a copy that is there stays, it is the older one."""
+    if engine.dialect.name != "sqlite" or not engine.url.database or engine.url.database == ":memory:":
+        return
+    path = Path(engine.url.database)
+    copy = path.with_name(f"{path.name}.before-{head}")
+    if path.is_file() and not copy.exists():
+        draft = copy.with_name(f".{copy.name}.new")
+        draft.unlink(missing_ok=True)
+        copy_database(path, draft)
+        draft.replace(copy)

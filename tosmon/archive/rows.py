@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from tosmon.archive.snapshots import Snapshot
+from tosmon.gates.volatile import Part
 from tosmon.model import (
+    Addressee,
     Alert,
     ChangeState,
     Comparison,
@@ -69,7 +71,8 @@ class Standing:
 
     `body_digest` and `fingerprint` are those of the last whole observation, `missing` the selectors that matched
     nothing then. `pending` is the change that waits for a second look, `undone` one that people were told of and that
-    the latest text takes back.
+    the latest text takes back. `told_at` is when people were last told of the document, `announced` the latest day that
+    it announced.
     """
 
     terms_id: int
@@ -87,16 +90,19 @@ class Standing:
     incident: OpenIncident | None = None
     pending: OpenChange | None = None
     undone: OpenChange | None = None
+    told_at: datetime | None = None
+    announced: date | None = None
 
 
-Telling = Callable[[int, int], tuple[Alert, Sequence["Addressee"], Sequence[str]]]
+Telling = Callable[[int, int], tuple[Alert, Sequence["Envelope"], Sequence[str]]]
 """Given the ids of a change and of its new version: the alert, who gets it, and the feeds it stands in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Addressee:
-    channel: str
-    recipient: str
+class Envelope:
+    """Whom an alert goes to, with the Message-ID that it keeps over all attempts."""
+
+    to: Addressee
     message_id: str
 
 
@@ -131,7 +137,8 @@ class Recording:
 
     `technical` comes before `version`: the same observation as read before, read anew. `seen` tells that the
     observation was whole, so that the validators, digests, missing selectors and addresses in here replace the known ones.
-    `undone_change_id` is the told change that the latest text takes back, `None` when it takes none back.
+    `undone_change_id` is the told change that the latest text takes back, `None` when it takes none back. `volatile` are
+    the parts that were found to change by themselves.
     """
 
     standing: Standing
@@ -155,6 +162,7 @@ class Recording:
     missing: tuple[str, ...] = ()
     final_urls: tuple[str, ...] = ()
     validators: Mapping[str, Validators] = field(default_factory=dict)
+    volatile: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +266,10 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRow:
-    """A delivery as the operator sees it."""
+    """A delivery as the operator sees it. `lead_id` is the first notification of the digest it goes in, if it does.
+
+    `settled_at` is when it was sent or given up.
+    """
 
     id: int
     alert_uid: str
@@ -269,6 +280,40 @@ class NotificationRow:
     attempts: int
     not_before: datetime
     error: str
+    bundle: str
+    lead_id: int | None
+    refused: bool
+    created_at: datetime
+    settled_at: datetime | None
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A sentence that stood in a version and that someone wants to hear of; `gone_id` is the change that took it away.
+
+    Without a `recipient` it is the operator's.
+    """
+
+    id: int
+    key: TermsKey
+    service_name: str
+    version_id: int
+    sentence: str
+    recipient: str
+    created_at: datetime
+    gone_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What stands in the outbox for one channel: `since` is when the oldest was written, `due` when the next goes."""
+
+    channel: str
+    waiting: int
+    dead: int
+    since: datetime
+    due: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +361,13 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What tells whether the monitor is alive. `next_due_at` lies in the past when documents wait for a look."""
+    """What tells whether the monitor is alive. `next_due_at` lies in the past when documents wait for a look.
+
+    `documents` are those that are looked at, `unread` how many of them have an open incident.
+    """
 
     documents: int
     last_checked_at: datetime | None
     next_due_at: datetime | None
     open_incidents: int
+    unread: int = 0

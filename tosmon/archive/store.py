@@ -11,16 +11,26 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from tosmon.archive import schema as t
 from tosmon.archive.coding import alert_to_json, flag_to_json
-from tosmon.archive.packing import digest, pack_ids, pack_text
+from tosmon.archive.packing import (
+    Dictionary,
+    UnknownDictionary,
+    base_of,
+    digest,
+    know,
+    pack_ids,
+    pack_text,
+    unpack_text,
+)
 from tosmon.archive.rows import (
     OpenChange,
     OpenIncident,
@@ -31,10 +41,13 @@ from tosmon.archive.rows import (
     Telling,
     VersionRow,
 )
+from tosmon.archive.search import index_clauses
 from tosmon.clauses import canonical
 from tosmon.errors import ArchiveError
+from tosmon.gates.volatile import Part
 from tosmon.model import (
     Alert,
+    AlertKind,
     ChangeState,
     Clause,
     ClauseChangeKind,
@@ -67,6 +80,7 @@ def declare(connection: Connection, declared: Sequence[Terms], now: datetime) ->
     names = {row.key: row.name for row in connection.execute(select(t.service))}
     ids = {row.key: row.id for row in connection.execute(select(t.service))}
     wanted = {terms.key for terms in declared}
+    held = set(connection.execute(select(t.pause.c.terms_id)).scalars())
     for terms in declared:
         key, name = terms.key.service, terms.service_name
         if key not in ids:
@@ -74,9 +88,11 @@ def declare(connection: Connection, declared: Sequence[Terms], now: datetime) ->
         elif names[key] != name:
             connection.execute(update(t.service).where(t.service.c.id == ids[key]).values(name=name))
         names[key] = name
-        _declare_terms(connection, terms, ids[key], known.get(terms.key), now)
+        row = known.get(terms.key)
+        paused = terms.paused or (row is not None and row.id in held)
+        _declare_terms(connection, replace(terms, paused=paused), ids[key], row, now)
     gone = [row.id for key, row in known.items() if key not in wanted and row.declared]
-    for part in _chunks(gone):
+    for part in chunks(gone):
         connection.execute(update(t.terms).where(t.terms.c.id.in_(part)).values(declared=False))
 
 
@@ -205,6 +221,8 @@ def standing(connection: Connection, terms_id: int) -> Standing:
         incident=_open_incident(row) if row.incident_id is not None else None,
         pending=_open_change(row.pending_change_id, row.pending_before_id, row.pending_after_id, row.pending_at),
         undone=_open_change(row.undone_change_id, row.undone_before_id, row.undone_after_id, row.undone_at),
+        told_at=row.told_at,
+        announced=row.announced,
     )
 
 
@@ -313,6 +331,7 @@ def record(connection: Connection, recording: Recording) -> Recorded:
             alert = _tell(connection, known.terms_id, recording.change.tell, change_id, version_id, recording.at)
         if recording.change.state is ChangeState.PENDING:
             pending = change_id
+    learn_parts(connection, known.terms_id, recording.volatile, recording.at)
     opened, closed = _incident(connection, known.terms_id, recording)
     values: dict[str, Any] = {
         "due_at": recording.due_at,
@@ -382,31 +401,40 @@ def add_version(
         for clause in version.clauses
     ]
     link = chain(last_chain(connection), key, version.at, version.digest)
-    version_id = insert_version(connection, terms_id, version, pack_ids(rows), link, now)
+    version_id = _insert(connection, t.version, **version_values(terms_id, version, pack_ids(rows), link, now))
     _turn_spans(connection, terms_id, {clause_id for clause_id, _ in rows}, version_id, latest_id)
     return version_id
 
 
-def insert_version(
-    connection: Connection, terms_id: int, version: Version, packed: bytes, link: bytes, now: datetime
-) -> int:
-    return _insert(
-        connection,
-        t.version,
-        terms_id=terms_id,
-        at=version.at,
-        recorded_at=now,
-        clauses=packed,
-        digest=version.digest,
-        canonical_digest=version.canonical_digest,
-        words=version.words,
-        technical=version.technical,
-        form=version.form,
-        extractor=version.extractor,
-        language=version.language,
-        source=version.source,
-        chain=link,
-    )
+def insert_anew(connection: Connection, terms_id: int, key: TermsKey, version: Version, now: datetime) -> int:
+    """Store a version in the midst of a history; the document's spans have to be rebuilt after it."""
+    known = clause_ids(connection, version.clauses)
+    layouts = layout_ids(connection, version.clauses)
+    rows = [
+        (known[clause.text], layouts[clause.lead, clause.tail, clause.kind.value, clause.level])
+        for clause in version.clauses
+    ]
+    link = chain(last_chain(connection), key, version.at, version.digest)
+    return _insert(connection, t.version, **version_values(terms_id, version, pack_ids(rows), link, now))
+
+
+def version_values(terms_id: int, version: Version, packed: bytes, link: bytes, now: datetime) -> dict[str, Any]:
+    """The row of a version."""
+    return {
+        "terms_id": terms_id,
+        "at": version.at,
+        "recorded_at": now,
+        "clauses": packed,
+        "digest": version.digest,
+        "canonical_digest": version.canonical_digest,
+        "words": version.words,
+        "technical": version.technical,
+        "form": version.form,
+        "extractor": version.extractor,
+        "language": version.language,
+        "source": version.source,
+        "chain": link,
+    }
 
 
 def chain(previous: bytes, key: TermsKey, at: datetime, text_digest: bytes) -> bytes:
@@ -425,27 +453,90 @@ def clause_ids(connection: Connection, clauses: Sequence[Clause]) -> dict[str, i
     known = known_clauses(connection, texts)
     new = [key for key in texts if key not in known]
     if new:
+        help_ = dictionary(connection)
         rows = [
-            {"digest": key, "canonical": digest(canonical(texts[key])), "text": pack_text(texts[key])} for key in new
+            {"digest": key, "canonical": digest(canonical(texts[key])), "text": pack_text(texts[key], help_)}
+            for key in new
         ]
-        connection.execute(_insert_unless_there(connection, t.clause, ("digest",)), rows)
-        known |= known_clauses(connection, new)
+        connection.execute(insert_unless_there(connection, t.clause, ("digest",)), rows)
+        added = known_clauses(connection, new)
+        index_clauses(connection, [(clause_id, texts[key]) for key, clause_id in added.items()])
+        known |= added
     return {text: known[key] for key, text in texts.items()}
 
 
 def known_clauses(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
     known: dict[bytes, int] = {}
-    for part in _chunks(list(digests)):
+    for part in chunks(list(digests)):
         query = select(t.clause.c.digest, t.clause.c.id).where(t.clause.c.digest.in_(part))
         known |= {bytes(row.digest): row.id for row in connection.execute(query)}
     return known
+
+
+def dictionary(connection: Connection) -> Dictionary | None:
+    """The newest dictionary of the archive, to pack texts with; `None` when it has none."""
+    last_id = connection.execute(select(func.max(t.dictionary.c.id))).scalar()
+    known_id, known = connection.info.get("dictionary", (None, None))
+    if known_id != last_id:
+        body = connection.execute(select(t.dictionary.c.body).where(t.dictionary.c.id == last_id)).scalar_one()
+        known = know(bytes(body))
+        connection.info["dictionary"] = (last_id, known)
+    return known if last_id is not None else None
+
+
+def know_dictionaries(connection: Connection) -> None:
+    """Make every dictionary of the archive known to this process; another one may have trained one meanwhile."""
+    for body in connection.execute(select(t.dictionary.c.body)).scalars():
+        know(bytes(body))
+
+
+def clause_texts(connection: Connection, clause_ids: Iterable[int]) -> dict[int, str]:
+    """The Markdown of clauses by their ids; raises ArchiveError where one cannot be read."""
+    blobs = _blobs(connection, clause_ids)
+    bases = {base for blob in blobs.values() if (base := base_of(blob)) is not None}
+    texts = _unpacked(connection, blobs | _blobs(connection, bases - blobs.keys()))
+    return {clause_id: texts[clause_id] for clause_id in blobs}
+
+
+def _blobs(connection: Connection, clause_ids: Iterable[int]) -> dict[int, bytes]:
+    blobs: dict[int, bytes] = {}
+    for part in chunks(sorted(clause_ids)):
+        query = select(t.clause.c.id, t.clause.c.text).where(t.clause.c.id.in_(part))
+        blobs |= {row.id: bytes(row.text) for row in connection.execute(query)}
+    return blobs
+
+
+def _unpacked(connection: Connection, blobs: Mapping[int, bytes]) -> dict[int, str]:
+    texts: dict[int, str] = {}
+    for against_another in (False, True):
+        for clause_id, blob in blobs.items():
+            if (base_of(blob) is not None) is not against_another:
+                continue
+            try:
+                texts[clause_id] = _unpack(connection, blob, texts)
+            except ValueError as error:
+                raise ArchiveError(f"clause {clause_id} cannot be read: {error}; see: tosmon verify") from error
+    return texts
+
+
+def _unpack(connection: Connection, blob: bytes, bases: Mapping[int, str]) -> str:
+    try:
+        return unpack_text(blob, bases)
+    except UnknownDictionary:
+        know_dictionaries(connection)
+        return unpack_text(blob, bases)
+
+
+def layouts(connection: Connection) -> dict[tuple[str, str, str, int], int]:
+    """Every layout that any version has: a few hundred."""
+    return {(row.lead, row.tail, row.kind, row.level): row.id for row in connection.execute(select(t.layout))}
 
 
 def layout_ids(connection: Connection, clauses: Sequence[Clause]) -> dict[tuple[str, str, str, int], int]:
     wanted = {(clause.lead, clause.tail, clause.kind.value, clause.level) for clause in clauses}
     columns = t.layout.c
     ids: dict[tuple[str, str, str, int], int] = {}
-    for part in _chunks(sorted({lead for lead, *_ in wanted})):
+    for part in chunks(sorted({lead for lead, *_ in wanted})):
         for row in connection.execute(select(t.layout).where(columns.lead.in_(part))):
             ids[row.lead, row.tail, row.kind, row.level] = row.id
     for layout in sorted(wanted - ids.keys()):
@@ -459,7 +550,7 @@ def _turn_spans(
     standing_now = t.span.c.last_version_id.is_(None)
     rows = connection.execute(select(t.span.c.clause_id).where(t.span.c.terms_id == terms_id, standing_now))
     stood = {row.clause_id for row in rows}
-    for part in _chunks(sorted(stood - clause_ids)):
+    for part in chunks(sorted(stood - clause_ids)):
         connection.execute(
             update(t.span)
             .where(t.span.c.terms_id == terms_id, standing_now, t.span.c.clause_id.in_(part))
@@ -487,27 +578,8 @@ def add_change(
     judgement: Judgement,
     comparison: Comparison,
 ) -> int:
-    kinds = [one.kind for one in comparison.changes]
-    change_id = _insert(
-        connection,
-        t.change,
-        terms_id=terms_id,
-        before_id=before_id,
-        after_id=after_id,
-        at=at,
-        state=state.value,
-        reason=reason,
-        severity=judgement.severity.value,
-        headline=judgement.headline,
-        summary=judgement.summary,
-        effective_date=judgement.effective_date,
-        date_only=judgement.date_only,
-        silent=judgement.silent,
-        added=kinds.count(ClauseChangeKind.ADDED),
-        removed=kinds.count(ClauseChangeKind.REMOVED),
-        modified=kinds.count(ClauseChangeKind.MODIFIED),
-        moved=kinds.count(ClauseChangeKind.MOVED),
-    )
+    values = change_values(terms_id, before_id, after_id, at, state, reason, judgement, comparison)
+    change_id = _insert(connection, t.change, **values)
     if judgement.flags:
         rows = [
             {"change_id": change_id, "topic": one.topic, "direction": one.direction.value, "body": flag_to_json(one)}
@@ -517,12 +589,58 @@ def add_change(
     return change_id
 
 
+def change_values(
+    terms_id: int,
+    before_id: int,
+    after_id: int,
+    at: datetime,
+    state: ChangeState,
+    reason: str,
+    judgement: Judgement,
+    comparison: Comparison,
+) -> dict[str, Any]:
+    """The row of a change."""
+    kinds = [one.kind for one in comparison.changes]
+    return {
+        "terms_id": terms_id,
+        "before_id": before_id,
+        "after_id": after_id,
+        "at": at,
+        "state": state.value,
+        "reason": reason,
+        "severity": judgement.severity.value,
+        "headline": judgement.headline,
+        "summary": judgement.summary,
+        "effective_date": judgement.effective_date,
+        "date_only": judgement.date_only,
+        "silent": judgement.silent,
+        "added": kinds.count(ClauseChangeKind.ADDED),
+        "removed": kinds.count(ClauseChangeKind.REMOVED),
+        "modified": kinds.count(ClauseChangeKind.MODIFIED),
+        "moved": kinds.count(ClauseChangeKind.MOVED),
+    }
+
+
 def _settle(connection: Connection, settled: Settled, now: datetime) -> Alert | None:
-    mine = t.change.c.id == settled.change_id
-    connection.execute(update(t.change).where(mine).values(state=settled.state.value, reason=settled.reason))
-    if settled.tell is None:
+    # What an operator called noise meanwhile stays that.
+    mine = and_(t.change.c.id == settled.change_id, t.change.c.state != ChangeState.SUPPRESSED.value)
+    values = {"state": settled.state.value, "reason": settled.reason}
+    if connection.execute(update(t.change).where(mine).values(values)).rowcount != 1 or settled.tell is None:
         return None
+    if settled.state is ChangeState.GONE:
+        drop_unsent(connection, settled.change_id)
     return tell(connection, settled.change_id, settled.tell, now)
+
+
+def drop_unsent(connection: Connection, change_id: int) -> int:
+    """Drop the notifications of a change that nobody has tried to send yet; how many."""
+    untried = and_(
+        t.notification.c.alert_id.in_(select(t.alert.c.id).where(t.alert.c.change_id == change_id)),
+        t.notification.c.state == NotificationState.PENDING.value,
+        t.notification.c.attempts == 0,
+    )
+    dropped = NotificationState.DROPPED.value
+    return connection.execute(update(t.notification).where(untried).values(state=dropped)).rowcount
 
 
 def tell(connection: Connection, change_id: int, telling: Telling, now: datetime) -> Alert | None:
@@ -540,7 +658,10 @@ def tell(connection: Connection, change_id: int, telling: Telling, now: datetime
 def _tell(
     connection: Connection, terms_id: int, tell: Telling, change_id: int, version_id: int, now: datetime
 ) -> Alert:
-    alert, addressees, feeds = tell(change_id, version_id)
+    alert, envelopes, feeds = tell(change_id, version_id)
+    if alert.kind in _FOR_THOSE_TOLD:
+        told = _told(connection, change_id)
+        envelopes = [envelope for envelope in envelopes if (envelope.to.channel, envelope.to.recipient) in told]
     alert_id = _insert(
         connection,
         t.alert,
@@ -553,22 +674,64 @@ def _tell(
         severity=alert.severity.value,
         body=alert_to_json(alert),
     )
-    connection.execute(insert(t.feed_entry), [{"feed": feed, "alert_id": alert_id} for feed in feeds])
+    if feeds:
+        connection.execute(insert(t.feed_entry), [{"feed": feed, "alert_id": alert_id} for feed in feeds])
+    news = {"told_at": now} | ({"announced": alert.effective_date} if alert.effective_date else {})
+    connection.execute(update(t.terms).where(t.terms.c.id == terms_id).values(news))
     rows = [
         {
             "alert_id": alert_id,
-            "channel": addressee.channel,
-            "recipient": addressee.recipient,
-            "message_id": addressee.message_id,
+            "channel": envelope.to.channel,
+            "recipient": envelope.to.recipient,
+            "message_id": envelope.message_id,
             "state": NotificationState.PENDING.value,
             "created_at": now,
-            "not_before": now,
+            "not_before": envelope.to.due or now,
+            "bundle": envelope.to.bundle,
         }
-        for addressee in addressees
+        for envelope in envelopes
     ]
     if rows:
         connection.execute(insert(t.notification), rows)
     return alert
+
+
+_FOR_THOSE_TOLD = (AlertKind.CORRECTION, AlertKind.WITHDRAWN)
+"""Kinds of alerts that mean nothing to who was not told of the change before."""
+
+
+def _told(connection: Connection, change_id: int) -> set[tuple[str, str]]:
+    """Who was told of a change, or will be: (channel, recipient)."""
+    columns = t.notification.c
+    never = (NotificationState.DROPPED.value, NotificationState.DEAD.value)
+    query = (
+        select(columns.channel, columns.recipient)
+        .join(t.alert, t.alert.c.id == columns.alert_id)
+        .where(t.alert.c.change_id == change_id, columns.state.not_in(never))
+    )
+    return {(row.channel, row.recipient) for row in connection.execute(query)}
+
+
+def learn_parts(
+    connection: Connection, terms_id: int, parts: Sequence[Part], now: datetime, change_id: int | None = None
+) -> None:
+    """Remember parts of a document that change by themselves; `change_id` is one that an operator called noise."""
+    columns = t.volatile_part.c
+    for part in parts:
+        mine = and_(columns.terms_id == terms_id, columns.above == part.above, columns.below == part.below)
+        known = connection.execute(select(columns.id, columns.words).where(mine)).one_or_none()
+        values: dict[str, Any] = {
+            "contents": part.contents,
+            "sample": part.sample,
+            "steady": b"".join(sorted(part.steady)),
+            "last_at": now,
+        }
+        if known is not None:
+            values["words"] = max(known.words, part.words)
+            connection.execute(update(t.volatile_part).where(columns.id == known.id).values(values))
+        else:
+            values |= {"terms_id": terms_id, "above": part.above, "below": part.below, "words": part.words}
+            connection.execute(insert(t.volatile_part).values(values | {"since": now, "change_id": change_id}))
 
 
 # --- the dialects' differences, in one place -----------------------------------------------------------------------
@@ -580,10 +743,10 @@ def _insert(connection: Connection, table: Any, **values: Any) -> int:
     return int(key[0])
 
 
-def _insert_unless_there(connection: Connection, table: Any, columns: Sequence[str]) -> Any:
+def insert_unless_there(connection: Connection, table: Any, columns: Sequence[str]) -> Any:
     build = postgres_insert if connection.dialect.name == "postgresql" else sqlite_insert
     return build(table).on_conflict_do_nothing(index_elements=list(columns))
 
 
-def _chunks(members: Sequence[_T]) -> Iterable[Sequence[_T]]:
+def chunks(members: Sequence[_T]) -> Iterable[Sequence[_T]]:
     return (members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK))

@@ -54,7 +54,7 @@ _RAISED_DIGIT = re.compile(r"(?<=\d)(?=[²³¹¼-¾⁰-⁹₀-₉⅐-⅞①-⑳]
 _INTRICATE = re.compile(r"[0-9\[<&\\@+\x00-\x08\x0e-\x1f]")
 
 
-@lru_cache(maxsize=16_384)  # the same clauses are asked for by every comparison of a document, and by every check
+@lru_cache(maxsize=8_192)  # the same clauses are asked for by every comparison of a document, and by every check
 def canonical(text: str) -> str:
     """The form under which two clauses are the same clause: equal forms mean that nobody is told of the difference.
 

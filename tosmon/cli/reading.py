@@ -62,15 +62,20 @@ def _keys(declared: Sequence[Terms]) -> set[TermsKey]:
 
 def _standing(key: TermsKey, terms: Terms | None, row: TermsRow | None, moment: datetime) -> list[str | Text]:
     last = ago(row.last_whole_at, moment) if row else "never"
-    due = ago(row.due_at, moment) if row and terms and not terms.paused else "–"
+    due = ago(row.due_at, moment) if row and terms and not _is_paused(terms, row) else "–"
     counts = (str(row.versions), str(row.changes_told)) if row else ("0", "0")
     return [one_line(key.service, 40), one_line(key.type, 40), _state(terms, row), last, due, *counts]
+
+
+def _is_paused(terms: Terms | None, row: TermsRow | None) -> bool:
+    """By the configuration, or by the operator."""
+    return terms is not None and (terms.paused or (row is not None and row.paused))
 
 
 def _state(terms: Terms | None, row: TermsRow | None) -> Text:
     if terms is None:
         return Text("no longer tracked", style="dim")
-    if terms.paused:
+    if _is_paused(terms, row):
         return Text("paused", style="dim")
     if row is None or row.last_checked_at is None:
         return Text("not looked at yet", style="dim")
@@ -85,7 +90,7 @@ def _document(key: TermsKey, terms: Terms | None, row: TermsRow | None) -> dict[
         "type": key.type,
         "url": terms.url if terms else row.url if row else None,
         "tracked": terms is not None,
-        "paused": terms.paused if terms else False,
+        "paused": _is_paused(terms, row),
         "tags": terms.tags if terms else (),
         "interval_seconds": terms.interval if terms else None,
         "last_checked_at": row.last_checked_at if row else None,

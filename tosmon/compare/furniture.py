@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import islice
 
 from tosmon.clauses.canonical import canonical
+from tosmon.language import guess_language
 from tosmon.model import Clause, ClauseKind
 
-__all__ = ["among_furniture", "furniture", "in_consent_widget", "is_ruin", "language", "speaks_of_terms"]
+__all__ = ["among_furniture", "furniture", "in_consent_widget", "is_ruin", "is_title", "language", "speaks_of_terms"]
 
 _LINK = re.compile(
     r"!?\[(?P<text>[^\[\]\\]*(?:(?:\\."
@@ -78,6 +80,20 @@ _LABELS = re.compile(
     r"|sommaire|rechercher|partager|imprimer|se connecter|retour|más información|leer más|buscar|compartir|índice"
     r"|altro|scopri di più|cerca|condividi|indice|saiba mais|ler mais|partilhar|compartilhar|pesquisar|lees meer"
     r"|inhoud|zoeken)"
+)
+# The entries of a language picker: a language, in itself or in English, and where it is spoken so.
+_LANGUAGE = re.compile(
+    r"(?:english|français|deutsch|español|castellano|italiano|português|nederlands|svenska|dansk|norsk|suomi|polski"
+    r"|čeština|slovenčina|magyar|română|türkçe|hrvatski|català|русский|українська|български|ελληνικά|العربية|עברית"
+    r"|हिन्दी|ไทย|tiếng việt|bahasa (?:indonesia|melayu)|indonesia|日本語|한국어|中文|简体中文|繁體中文|繁体中文"
+    r"|french|german|spanish|italian|portuguese|dutch|swedish|danish|norwegian|finnish|polish|czech|slovak|hungarian"
+    r"|romanian|turkish|croatian|catalan|russian|ukrainian|bulgarian|greek|arabic|hebrew|hindi|thai|vietnamese"
+    r"|indonesian|malay|japanese|korean|chinese)"
+    r"(?: (?:us|usa|uk|gb|ca|au|eu|united|states|kingdom|great|britain|canada|australia|india|ireland|new|zealand"
+    r"|international|global|spain|españa|mexico|méxico|latin|america|latinoamérica|brazil|brasil|portugal|france"
+    r"|belgium|belgique|belgië|switzerland|schweiz|suisse|svizzera|austria|österreich|germany|deutschland|italy"
+    r"|italia|netherlands|nederland|china|taiwan|hong|kong|singapore|simplified|traditional|简体|繁體|繁体|台灣"
+    r"|香港)){0,4}"
 )
 _FORM = re.compile(
     r"loading|next|submit|continue|something went wrong|(?:your )?(?:e ?mail|phone|business|company|first|last"
@@ -147,11 +163,36 @@ def furniture(clause: Clause, heading: str = "", *, removed: bool = False) -> bo
     if clause.kind is ClauseKind.ROW and (caption := _CAPTION.fullmatch(text)):
         return not caption[1].rstrip().endswith(".")
     label = _label(text)
-    if not label or _LABELS.fullmatch(label):
+    if not label or _LABELS.fullmatch(label) or _LANGUAGE.fullmatch(label):
         return clause.kind is not ClauseKind.ROW or not label or label not in ("yes", "no")
     if _STANDING.fullmatch(label) or (removed and _ANNOUNCEMENT.fullmatch(label)):
         return True
     return "](" in text and _is_link_entry(text, clause.kind) and not (heading and _VENDORS.search(heading))
+
+
+_TITLE = re.compile(
+    r"terms|conditions?|service|services|use|user|users|privacy|polic(?:y|ies)|notice|statement|agreement|cookies?|legal"
+    r"|general|and|of|the|for|our|rules|guidelines|imprint|nutzungsbedingungen|geschäftsbedingungen|allgemeine|agb"
+    r"|datenschutz(?:erklärung|richtlinie|hinweise?)?|impressum|und|der|die|conditions|générales?|utilisation|vente|d|l"
+    r"|de|du|des|et|la|le|politique|confidentialité|mentions|légales|términos|condiciones|uso|política|privacidad|y|del"
+    r"|aviso|termini|condizioni|uso|informativa|sulla|e|di|termos|condições|privacidade|serviço|voorwaarden|algemene"
+    r"|privacybeleid|privacyverklaring|gebruiksvoorwaarden|en|van"
+)
+_MOST_IN_TITLE = 8
+_LONGEST_TITLE = 500  # with the address of a link in it
+
+
+def is_title(clause: Clause) -> bool:
+    """Whether the clause only names the document: "Example Terms and Conditions of Service"."""
+    return len(clause.text) < _LONGEST_TITLE and _is_title(clause.text)
+
+
+@lru_cache(maxsize=4096)
+def _is_title(text: str) -> bool:
+    found = _label(text).split()
+    if not 2 <= len(found) <= _MOST_IN_TITLE:
+        return False
+    return sum(1 for word in found if _TITLE.fullmatch(word)) >= max(2, len(found) - 1)
 
 
 def _is_link_entry(text: str, kind: ClauseKind) -> bool:
@@ -256,37 +297,6 @@ def is_ruin(clauses: Sequence[Clause], other: Sequence[Clause]) -> bool:
     return size < 400 and rest > 12 * size
 
 
-_STOPWORDS = {
-    "en": "the of to and you we our your or that this for with are not by be will from",
-    "de": "der die und das sie wir nicht oder für mit von ist zu den werden ihre auf ein im",
-    "fr": "le la les des et vous nous pour dans une est que qui votre sur ou pas par du",
-    "es": "el los las que para una por con su usted nosotros del sus se en y es al",
-    "it": "il che di per una gli della con sono dei del non nel alla le i si la da",
-    "pt": "o os que para uma com não do da dos das você nós seu sua em por ou",
-    "nl": "de het een van en wij uw niet voor met op is dat u te aan door zijn",
-    "sv": "och att det som en för på med av inte vi du är till din eller om",
-    "da": "og at det som en for på med af ikke vi du er til din eller om der",
-    "fi": "ja on ei että tai se voi sinun jos myös kun me ovat joka",
-    "pl": "i w z na do nie się że jest lub oraz przez dla przy nas",
-    "tr": "ve bir bu için ile olarak veya size sizin bizim olan",
-    "ru": "и в на не что с по для или мы вы как от это при",
-}
-
-
 def language(clauses: Sequence[Clause]) -> str | None:
-    """The language most of the words are in, by their smallest words or their script; `None` when in doubt."""
-    sample = " ".join(clause.text for clause in clauses)[:30_000].casefold()
-    scripts = {
-        "ja": r"[\u3040-\u30ff]",
-        "ko": r"[\uac00-\ud7af]",
-        "zh": r"[\u4e00-\u9fff]",
-        "ar": r"[\u0600-\u06ff]",
-        "el": r"[α-ω]",
-    }
-    for name, letters in scripts.items():
-        if len(re.findall(letters, sample)) > 0.1 * len(sample):
-            return name
-    found = _WORD.findall(sample)
-    counts = {name: sum(map(set(stopwords.split()).__contains__, found)) for name, stopwords in _STOPWORDS.items()}
-    best, second = sorted(counts, key=counts.__getitem__)[:-3:-1]
-    return best if counts[best] > 20 and counts[best] > 1.3 * counts[second] else None
+    """The language most of the words are in; `None` when in doubt."""
+    return guess_language(" ".join(clause.text for clause in clauses[:400]))

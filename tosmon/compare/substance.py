@@ -23,6 +23,7 @@ from tosmon.compare.furniture import (
     furniture,
     in_consent_widget,
     is_ruin,
+    is_title,
     language,
     speaks_of_terms,
 )
@@ -126,6 +127,7 @@ def _sieved(edits: list[_Edit], comparison: Comparison) -> tuple[list[_Edit], st
         ("only addresses, links, numbering or order differ", _without_harmless),
         ("the same words, elsewhere or cut otherwise", lambda left: _without_resettled(left, comparison)),
         ("only the page around the terms differs", lambda left: _without_blocks(left, plain, comparison)),
+        ("the document's title is set elsewhere", lambda left: _without_titles(left, comparison)),
         ("the same text in another region's spelling", _without_respelled),
         ("only the line with the date was lost", _without_lost_dates),
         ("the page was laid out anew", lambda left: _without_rest(left, edits, comparison)),
@@ -173,6 +175,8 @@ _SEGMENT = re.compile(r"(?<=[.!?;:])[)\"”’*_]*\s+|\n+|<br ?/?>|\|")
 _BARE_MARKER = re.compile(
     r"\W*(?:(?:and|or)\b\W*)?(?:(?:[ivxl]{1,5}|[a-z]|\d{1,2}(?:\.\d{1,2})*)(?!\w)\W*)?", re.IGNORECASE
 )
+# "… damages (1). that …": the mark of a list that was run into its sentence, where paragraphs were joined or cut.
+_LIST_MARK = re.compile(r"\s*(?<!\w)\(\d\)\.?(?=\s*$)|^\s*\(\d\)\.?\s+")
 _SHORT = 14  # canonical letters: a shorter piece is found inside other words by chance
 _PHRASE = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 
@@ -326,11 +330,24 @@ def _stands(clause: Clause | None, there: _Standing, counterpart: Clause | None,
         return True
     # A number in a reworded clause is never a mere marker: "15. November".
     pieces = [
-        piece
+        _LIST_MARK.sub("", piece) if recut else piece
         for piece in _cut(clause, counterpart)
         if not _BARE_MARKER.fullmatch(piece) or (counterpart is not None and _DIGIT.search(piece))
     ]
     return (counterpart is not None or len(pieces) > 0) and all(there.holds(piece, recut) for piece in pieces)
+
+
+_NEAR_THE_TOP = 60
+
+
+def _without_titles(edits: list[_Edit], comparison: Comparison) -> list[_Edit]:
+    """Drop a title that came or went, when each version has one near its top all the same; not one that was replaced."""
+    titles = [edit for edit in edits if edit.pair is None and all(map(is_title, edit.clauses))]
+    if any(edit.new for edit in titles) and any(edit.old for edit in titles):
+        return edits
+    if not all(any(map(is_title, side[:_NEAR_THE_TOP])) for side in (comparison.before, comparison.after)):
+        return edits
+    return [edit for edit in edits if edit not in titles]
 
 
 _FEW = 8

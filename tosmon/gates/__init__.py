@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from tosmon.gates.decide import Decision, decide
-from tosmon.gates.language import guess_language
+from tosmon.gates.likeness import likeness
 from tosmon.gates.verdict import LastGood, verdict
 
-__all__ = ["Decision", "LastGood", "decide", "guess_language", "verdict"]
+__all__ = ["Decision", "LastGood", "decide", "likeness", "verdict"]

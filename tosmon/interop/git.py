@@ -66,11 +66,11 @@ def only_branch(folder: Path) -> str:
 
 def commits(folder: Path, ref: str) -> Iterator[Commit]:
     """Every file of every commit, oldest commit first; files in the root and merges are passed over."""
-    out = _git(
-        folder, "-c", "core.quotePath=off", "log", "--reverse", "--first-parent", "--no-merges", "--raw", "-z",
-        "--no-abbrev", "--no-renames", "--encoding=UTF-8", "--format=%x01%H%x02%aI%x02%B%x03", ref, "--",
-    )  # fmt: skip
-    for entry in out.split(b"\x01")[1:]:
+    command = [
+        "-c", "core.quotePath=off", "log", "--reverse", "--first-parent", "--no-merges", "--raw", "-z", "--no-abbrev",
+        "--no-renames", "--encoding=UTF-8", "--format=%x01%H%x02%aI%x02%B%x03", ref, "--",
+    ]  # fmt: skip
+    for entry in _entries(folder, command):
         head, _, files = entry.partition(b"\x03")
         commit_id, time, message = head.decode("utf-8", "replace").split("\x02", 2)
         at = datetime.fromisoformat(time).astimezone(UTC)
@@ -86,6 +86,29 @@ def commits(folder: Path, ref: str) -> Iterator[Commit]:
             yield Commit(commit_id, at, key, part, suffix, None if blob == _NO_BLOB else blob, subject, trailers)
 
 
+def _entries(folder: Path, command: list[str]) -> Iterator[bytes]:
+    """What stands between the marks of a log, one commit at a time: a long history is never in memory whole."""
+    with tempfile.TemporaryFile() as words:
+        try:
+            process = subprocess.Popen(["git", "-C", str(folder), *command], stdout=subprocess.PIPE, stderr=words)
+        except FileNotFoundError as error:
+            raise GitError("git is not installed") from error
+        assert process.stdout is not None
+        rest = b""
+        try:
+            while chunk := process.stdout.read(1 << 16):
+                *whole, rest = (rest + chunk).split(b"\x01")
+                yield from (entry for entry in whole if entry)
+            if rest:
+                yield rest
+        finally:
+            process.stdout.close()
+            failed = process.wait() > 0
+        if failed:
+            words.seek(0)
+            raise GitError(f"git {command[2]}: {words.read().decode('utf-8', 'replace').strip()}")
+
+
 def _named(path: str) -> tuple[TermsKey, str, str] | None:
     folder, slash, name = path.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
@@ -96,11 +119,18 @@ def _named(path: str) -> tuple[TermsKey, str, str] | None:
 
 
 class Blobs:
-    """The contents of blobs by id, from one `git cat-file --batch` process. Not for use by several threads."""
+    """The contents of blobs (and of commits, as git writes them) by id, from one `git cat-file --batch` process.
+
+    Not for use by several threads.
+    """
 
     def __init__(self, folder: Path) -> None:
+        # Neighbours in a history are built on each other: git's memory of them can stay small.
+        cache = "core.deltaBaseCacheLimit=16m"
         self._process = subprocess.Popen(
-            ["git", "-C", str(folder), "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["git", "-C", str(folder), "-c", cache, "cat-file", "--batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def read(self, blob: str) -> bytes:

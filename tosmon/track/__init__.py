@@ -15,9 +15,11 @@ from tosmon import extract, gates, schedule
 from tosmon.archive import NewChange, Recorded, Recording, Settled, Standing
 from tosmon.errors import ExtractionError
 from tosmon.fetch import Fetched
+from tosmon.gates.volatile import Part
+from tosmon.language import guess_language
 from tosmon.model import AlertKind, ChangeState, Observation, Outcome, Reading, Response, Terms, Verdict, Version
-from tosmon.track.alerts import restored_headline, withdrawn_headline
-from tosmon.track.memory import ArchiveMemory
+from tosmon.track.alerts import restored_headline, unconfirmed_headline, withdrawn_headline
+from tosmon.track.memory import RECENT, ArchiveMemory
 from tosmon.track.news import by_one_form, extractor_of, make_version, news_of
 from tosmon.track.telling import recorded_change, remind, telling, telling_of
 from tosmon.track.world import World
@@ -28,6 +30,8 @@ __all__ = ["World", "check", "observe", "remind"]
 # another language now. Of 383 collapses on record 335 were over within three looks, but some lasted for a week.
 _STANDS = {Verdict.COLLAPSED: timedelta(days=14), Verdict.WRONG_LANGUAGE: timedelta(days=2)}
 _STANDS_LOOKS = 5
+# Terms that are cut down keep some of their sentences; a page with none of them is another page: a summary, a list of links.
+_SOMETHING_LEFT = 0.1
 _WITHDRAWN_AFTER = timedelta(days=3)
 _MAY_NEED_A_BROWSER = (Verdict.EMPTY, Verdict.BLOCKED, Verdict.SELECTOR_LOST, Verdict.COLLAPSED)
 
@@ -54,13 +58,21 @@ def check(standing: Standing, terms: Terms, world: World) -> Recorded:
     if incident is not None and incident.fingerprint == seen.fingerprint and incident.verdict not in _STANDS:
         return _failed(standing, terms, world, at, fetched, Observation(incident.verdict, incident.detail), seen)
     observation = observe(fetched.responses, terms, standing, world, at)
-    if observation.verdict in _MAY_NEED_A_BROWSER and (rendered := world.fetcher.rendered(terms.form_at(at))):
+    was_rendered = any(response.rendered for response in fetched.responses)
+    if (
+        observation.verdict in _MAY_NEED_A_BROWSER
+        and not was_rendered
+        and (rendered := world.fetcher.rendered(terms.form_at(at)))
+    ):
+        was_rendered = True
         second = observe(rendered.responses, terms, standing, world, at) if rendered.problem is None else observation
         if second.verdict is Verdict.OK:
             fetched, observation = rendered, second
             # The traces are those of the rendered page: the plain shell may stay the same while the text changes.
             digest = _bytes_digest(rendered.responses, terms, at)
             seen = _Seen(rendered.responses, digest)
+    if was_rendered:
+        world.fetcher.browser_told(terms.form_at(at), of_use=observation.verdict is Verdict.OK)
     if observation.verdict is not Verdict.OK or observation.reading is None:
         return _failed(standing, terms, world, at, fetched, observation, seen)
     return _read(standing, terms, world, at, seen, observation.reading)
@@ -76,13 +88,37 @@ def observe(responses: Sequence[Response], terms: Terms, standing: Standing, wor
     except ExtractionError as error:
         return Observation(Verdict.UNREADABLE, str(error))
     observation = gates.verdict(responses, reading, terms=terms, last_good=_last_good(standing, last_text or ""))
+    if observation.verdict is Verdict.WRONG_LANGUAGE and terms.language is None and reading is not None:
+        observation = _back_in_its_language(observation, reading, responses, terms, standing, world, at)
     incident = standing.incident
     if incident is None or observation.verdict is not incident.verdict or incident.verdict not in _STANDS:
         return observation
     stands = incident.looks >= _STANDS_LOOKS and at - incident.opened_at >= _STANDS[incident.verdict]
     if not stands or reading is None or not extract.reads_like_terms(reading.text):
         return observation
+    if incident.verdict is Verdict.COLLAPSED and gates.likeness(last_text or "", reading.text) < _SOMETHING_LEFT:
+        return observation
     return Observation(Verdict.OK, f"{incident.verdict}, but it stands since days", reading)
+
+
+def _back_in_its_language(
+    observation: Observation,
+    reading: Reading,
+    responses: Sequence[Response],
+    terms: Terms,
+    standing: Standing,
+    world: World,
+    at: datetime,
+) -> Observation:
+    """A document that stood in several languages is held against its last text in the one that came: it may be back."""
+    now = guess_language(reading.text)
+    for row in world.archive.browse.recent_versions(standing.terms_id, RECENT, known_only=True):
+        text = "".join(c.lead + c.text + c.tail for c in world.archive.browse.clauses(row.id))
+        if now is not None and guess_language(text) == now:
+            anew = extract.read(responses, terms, at, text)
+            last = gates.LastGood(row.words, standing.final_urls, row.language, standing.missing, text)
+            return gates.verdict(responses, anew, terms=terms, last_good=last)
+    return observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +185,7 @@ def _same(
     if standing.pending is not None:
         waiting = at - standing.pending.at < world.confirm_after / 2
         if not waiting:
-            change = recorded_change(world, standing.pending.id)
-            settled.append(Settled(change.id, ChangeState.TOLD, "seen twice", telling(change, terms, world)))
+            settled.append(_confirmed(standing.pending.id, terms, world))
     undone = standing.undone
     if undone is not None and standing.latest is not None and at - standing.latest.at >= _WITHDRAWN_AFTER:
         settled.append(_turned(undone.id, standing.latest.at, terms, world, at))
@@ -164,6 +199,23 @@ def _same(
         standing, terms, world, at, seen, outcome, detail, technical=technical, version=cosmetic, settled=settled,
         waiting=waiting, undone_change_id=undone.id if undone else None,
     )  # fmt: skip
+
+
+def _confirmed(change_id: int, terms: Terms, world: World) -> Settled:
+    """A change was seen twice: people are told, unless they were at first sight. Then that stands, without a word."""
+    change = recorded_change(world, change_id)
+    known = any(alert.kind is AlertKind.UNCONFIRMED for alert in world.archive.browse.alerts_of(change.id))
+    return Settled(change.id, ChangeState.TOLD, "seen twice", None if known else telling(change, terms, world))
+
+
+def _gone(change_id: int, terms: Terms, world: World, at: datetime) -> Settled:
+    """A change was no longer there at the second look: who was told at first sight is told that."""
+    reason = "gone at the second look"
+    if not world.archive.browse.alerts_of(change_id):
+        return Settled(change_id, ChangeState.GONE, reason)
+    change = recorded_change(world, change_id)
+    tell = telling(change, terms, world, AlertKind.CORRECTION, at, unconfirmed_headline(change.headline))
+    return Settled(change_id, ChangeState.GONE, reason, tell)
 
 
 def _turned(change_id: int, since: datetime, terms: Terms, world: World, at: datetime) -> Settled:
@@ -191,19 +243,24 @@ def _read(standing: Standing, terms: Terms, world: World, at: datetime, seen: _S
         return _same(standing, terms, world, at, seen, technical=technical, cosmetic=version)
     confirm = world.confirm_after > timedelta(0)
     memory = ArchiveMemory(world.archive, standing)
-    news = news_of(version, terms, memory, world.rules, at, technical=technical, confirm=confirm)
+    news = news_of(
+        version, terms, memory, world.rules, at, technical=technical, confirm=confirm,
+        volatile=lambda: memory.volatile(version),
+    )  # fmt: skip
     state, reason = news.decision.state, news.decision.reason
     settled: list[Settled] = []
     if standing.pending is not None:
-        settled.append(Settled(standing.pending.id, ChangeState.GONE, "gone at the second look"))
+        settled.append(_gone(standing.pending.id, terms, world, at))
     tell = None
     if state is ChangeState.TOLD:
         tell = telling_of(AlertKind.CHANGE, news.comparison, news.judgement, terms, world, at)
+    elif state is ChangeState.PENDING and news.judgement.severity in world.unconfirmed_first:
+        tell = telling_of(AlertKind.UNCONFIRMED, news.comparison, news.judgement, terms, world, at)
     outcome = Outcome.QUIET if state is ChangeState.SUPPRESSED else Outcome.CHANGED
     return _whole(
         standing, terms, world, at, seen, outcome, reason, technical=technical, version=version,
         change=NewChange(news.before_id, news.judgement, news.comparison, state, reason, tell), settled=settled,
-        waiting=state is ChangeState.PENDING, undone_change_id=news.undone,
+        waiting=state is ChangeState.PENDING, undone_change_id=news.undone, volatile=news.learnt,
     )  # fmt: skip
 
 
@@ -222,12 +279,16 @@ def _whole(
     settled: Sequence[Settled] = (),
     waiting: bool = False,
     undone_change_id: int | None = None,
+    volatile: tuple[Part, ...] = (),
 ) -> Recorded:
     """Record a whole observation, with its evidence when it makes a version, and when to look again."""
     is_new = version is not None or technical is not None
     snapshot = world.snapshots.keep(terms.key, seen.responses) if is_new and seen.responses else None
     confirm_after = world.confirm_after if waiting else None
-    interval = schedule.adapted(terms.interval, at.date(), at.date() if change else None, None)
+    told_now = (change is not None and change.tell is not None) or any(one.tell is not None for one in settled)
+    changed = at if told_now else standing.told_at
+    announced = change.judgement.effective_date if change and change.judgement.effective_date else standing.announced
+    interval = schedule.adapted(terms.interval, at.date(), changed.date() if changed else None, announced)
     return world.archive.record(
         Recording(
             standing,
@@ -245,6 +306,7 @@ def _whole(
             change=change,
             settled=tuple(settled),
             undone_change_id=undone_change_id,
+            volatile=volatile,
             seen=True,
             body_digest=seen.body_digest,
             fingerprint=seen.fingerprint,

@@ -75,9 +75,12 @@ def shown_passages(comparison: Comparison, judgement: Judgement) -> tuple[tuple[
     flagged_before = {quote.clause for flag in judgement.flags for quote in flag.before}
     flagged_after = {quote.clause for flag in judgement.flags for quote in flag.after}
 
-    def rank(numbered: tuple[int, ClauseChange]) -> tuple[bool, int]:
+    telling = set(judgement.telling)
+
+    def rank(numbered: tuple[int, ClauseChange]) -> tuple[bool, bool, int]:
         number, change = numbered
-        return not (change.before in flagged_before or change.after in flagged_after), number
+        flagged = change.before in flagged_before or change.after in flagged_after
+        return not flagged, change not in telling, number
 
     paths_before, paths_after = heading_paths(comparison.before), heading_paths(comparison.after)
     chosen: list[tuple[int, Passage]] = []
@@ -135,6 +138,18 @@ def reminder_headline(headline: str, effective_date: date) -> str:
 
 def restored_headline(headline: str) -> str:
     return f"In force again: {headline}"
+
+
+def unconfirmed_headline(headline: str) -> str:
+    return f"Not confirmed by a second look: {headline}"
+
+
+def noise_headline(headline: str) -> str:
+    return f"No change of the terms after all: {headline}"
+
+
+def released_headline(headline: str) -> str:
+    return f"A change of the terms after all: {headline}"
 
 
 def withdrawn_headline(headline: str) -> str:

@@ -11,8 +11,11 @@ from datetime import date, datetime
 from typing import Protocol
 
 from tosmon.archive import Archive, Standing
-from tosmon.model import Clause
+from tosmon.gates.volatile import WINDOW, Part, learn
+from tosmon.model import Clause, Version
 
+LEARNT_FROM = 20
+"""Latest versions, as far as they are young enough, from which parts that change by themselves are learnt."""
 RECENT = 6
 """Recent texts among which the nearest one is what a new text is compared with: platforms serve variants in turn."""
 REMEMBERED = 100
@@ -27,6 +30,14 @@ class Remembered:
     at: datetime
     canonical_digest: bytes
     clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Volatile:
+    """Parts of a document that change by themselves: those that nobody is told of, and those learnt just now."""
+
+    parts: tuple[Part, ...] = ()
+    learnt: tuple[Part, ...] = ()
 
 
 class Memory(Protocol):
@@ -74,3 +85,13 @@ class ArchiveMemory:
 
     def undone(self, canonical_digest: bytes) -> int | None:
         return self.archive.browse.turned_by(self.standing.terms_id, canonical_digest)
+
+    def volatile(self, version: Version) -> Volatile:
+        """The document's parts that change by themselves, with what its latest texts and this new one teach."""
+        rows = self.archive.browse.recent_versions(self.standing.terms_id, LEARNT_FROM)
+        young = [row for row in rows if not row.technical and version.at - row.at <= WINDOW]
+        texts = [(row.at, self.archive.browse.clauses(row.id)) for row in reversed(young)]
+        masked, shown = self.archive.operating.parts(self.standing.terms_id)
+        told = {(part.above, part.below) for part in shown}
+        learnt = learn([*texts, (version.at, version.clauses)])
+        return Volatile((*masked, *(part for part in learnt if (part.above, part.below) not in told)), learnt)

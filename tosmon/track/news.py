@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,8 +21,10 @@ from tosmon.clauses import canonical, canonical_digest, split, words
 from tosmon.compare import compare
 from tosmon.compare.substance import substance
 from tosmon.errors import ArchiveError, ExtractionError
-from tosmon.gates import Decision, decide, guess_language
+from tosmon.gates import Decision, decide
+from tosmon.gates.volatile import Part, masked
 from tosmon.judge import Rules
+from tosmon.language import guess_language
 from tosmon.model import (
     Clause,
     ClauseChange,
@@ -35,7 +37,7 @@ from tosmon.model import (
     Terms,
     Version,
 )
-from tosmon.track.memory import Memory, Remembered
+from tosmon.track.memory import Memory, Remembered, Volatile
 from tosmon.track.telling import judged
 from tosmon.track.world import World
 
@@ -67,7 +69,7 @@ class News:
     """A new text, compared with the nearest known one, judged and decided upon.
 
     `before_id` is the version it was compared with, `None` for the technical one. `undone` is the told change that it
-    takes back.
+    takes back, `learnt` are the parts of the document that were found to change by themselves.
     """
 
     before_id: int | None
@@ -75,6 +77,7 @@ class News:
     judgement: Judgement
     decision: Decision
     undone: int | None
+    learnt: tuple[Part, ...] = ()
 
 
 def news_of(
@@ -86,6 +89,7 @@ def news_of(
     *,
     technical: Version | None = None,
     confirm: bool,
+    volatile: Callable[[], Volatile] = Volatile,
 ) -> News:
     """What a text is that differs in its words from the latest one."""
     known_since = memory.known_since(version.canonical_digest)
@@ -107,8 +111,18 @@ def news_of(
         or _is_around(version, comparison, judgement)
     )
     in_force = judgement.substantive and _is_in_force(comparison, judgement, memory, at)
-    decision = decide(judgement, known_since=known_since, recombined=recombined, in_force=in_force, confirm=confirm)
-    return News(before_id, comparison, judgement, decision, undone)
+    moving = volatile() if judgement.substantive else Volatile()
+    hidden = masked(comparison, judgement, moving.parts)
+    told = tuple(change for change in judgement.telling if change not in hidden)
+    decision = decide(
+        judgement,
+        known_since=known_since,
+        recombined=recombined,
+        in_force=in_force,
+        confirm=confirm,
+        volatile=bool(hidden) and not told,
+    )
+    return News(before_id, comparison, replace(judgement, telling=told), decision, undone, moving.learnt)
 
 
 def _same_in_substance(version: Version, memory: Memory, compared_id: int | None) -> Remembered | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from tosmon import judge, publish
-from tosmon.archive import Addressee, ChangeRow, Telling
+from tosmon.archive import ChangeRow, Envelope, Telling
 from tosmon.compare import compare
 from tosmon.errors import ArchiveError
 from tosmon.model import Alert, AlertKind, Comparison, Judgement, Terms
@@ -25,8 +25,13 @@ def telling(
     kind: AlertKind = AlertKind.CHANGE,
     at: datetime | None = None,
     headline: str | None = None,
+    *,
+    turn: int = 0,
 ) -> Telling:
-    """How to tell of a recorded change; it is compared and judged again, from the stored versions."""
+    """How to tell of a recorded change; it is compared and judged again, from the stored versions.
+
+    `turn` tells one alert of a kind on one change from the next: an operator may change their mind.
+    """
     browse = world.archive.browse
     comparison = compare(browse.clauses(change.before_id), browse.clauses(change.after_id))
     judgement = judged(comparison, terms, world.rules, change.at)
@@ -34,7 +39,9 @@ def telling(
     corrects = None
     if kind is not AlertKind.CHANGE:
         corrects = next((alert.uid for alert in browse.alerts_of(change.id)), None)
-    return telling_of(kind, comparison, judgement, terms, world, at or change.at, evidence, corrects, headline)
+    return telling_of(
+        kind, comparison, judgement, terms, world, at or change.at, evidence, corrects, headline, turn=turn
+    )
 
 
 def telling_of(
@@ -47,18 +54,21 @@ def telling_of(
     evidence: tuple[str, ...] = (),
     corrects: str | None = None,
     headline: str | None = None,
+    *,
+    turn: int = 0,
 ) -> Telling:
-    def tell(change_id: int, version_id: int) -> tuple[Alert, list[Addressee], list[str]]:
+    def tell(change_id: int, version_id: int) -> tuple[Alert, list[Envelope], list[str]]:
         uid = publish.alert_uid(world.identity.authority, world.identity.started, change_id, kind)
+        uid = f"{uid}/{turn}" if turn else uid
         alert = compose(
             kind, uid, terms, comparison, judgement, at=at, change_id=change_id, version_id=version_id,
             evidence=evidence, corrects=corrects, headline=headline,
         )  # fmt: skip
-        addressees = [
-            Addressee(channel, recipient, publish.message_id(world.identity.authority, uid, recipient))
-            for channel, recipient in world.addressees(alert)
+        envelopes = [
+            Envelope(to, publish.message_id(world.identity.authority, uid, to.recipient))
+            for to in world.addressees(alert)
         ]
-        return alert, addressees, [feed.path for feed in publish.feeds_for(alert)]
+        return alert, envelopes, [feed.path for feed in publish.feeds_for(alert)]
 
     return tell
 
