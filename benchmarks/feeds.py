@@ -25,7 +25,7 @@ from random import Random
 import uvicorn
 
 from tosmon import publish
-from tosmon.archive import Addressee, Archive, NewChange, Recording
+from tosmon.archive import Archive, Envelope, NewChange, Recording
 from tosmon.clauses import canonical_digest, split
 from tosmon.compare import compare
 from tosmon.model import (
@@ -130,7 +130,7 @@ class Telling:
         key = self._random.choice(self._keys)
         told: list[Alert] = []
 
-        def tell(change_id: int, version_id: int) -> tuple[Alert, list[Addressee], list[str]]:
+        def tell(change_id: int, version_id: int) -> tuple[Alert, list[Envelope], list[str]]:
             told.append(an_alert(self._random, key, change_id, version_id, self._at))
             return told[0], [], [feed.path for feed in publish.feeds_for(told[0])]
 

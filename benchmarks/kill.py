@@ -241,6 +241,7 @@ class Town:
                 "security": "none",
                 "from": "tosmon <alerts@tosmon.example>",
                 "recipients": ["reader@reader.example"],
+                "most_an_hour": 100_000,  # each alert a mail of its own: that is what is followed here
             },
         }
 

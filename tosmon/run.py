@@ -10,29 +10,35 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
+from urllib.parse import quote
 
 from apscheduler.executors.pool import ThreadPoolExecutor as ScheduledThreads
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tosmon import publish, track
 from tosmon.archive import LeaseLost, Recorded, Standing
-from tosmon.deliver import Channel, Delivered, deliver_due
+from tosmon.deliver import Channel, Delivered, Suspend, deliver_by, deliver_due, put_off_unknown, suspend_nobody
 from tosmon.errors import TosmonError
-from tosmon.model import Alert, Outcome, Terms, TermsKey, Verdict
-from tosmon.track import World, remind
+from tosmon.model import Addressee, Alert, Outcome, Terms, TermsKey, Verdict
+from tosmon.track import World, pinned, remind
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=15)
 """How long a document stays with who took it: longer than its slowest look (several pages, each at its time-out)."""
 
-_LOOK_EVERY, _DELIVER_EVERY, _PUBLISH_EVERY, _REMIND_EVERY = 2, 5, 5, 600  # seconds
+_LOOK_EVERY, _DELIVER_EVERY, _PUBLISH_EVERY, _PINS_EVERY, _REMIND_EVERY = 2, 2, 5, 10, 600  # seconds
+_PROFILES_EVERY = 30  # seconds
+_BEAT_EVERY = 60  # seconds
+_LATE = timedelta(hours=1)
+"""For so long a document may wait beyond its time before the monitor no longer calls itself alive."""
 _EMPTY_FEEDS = 300  # up to so many documents each has a feed before its first alert, so that people can subscribe
 _LATEST = 100
 _AT_ONCE = 4  # documents taken in one claim: each has its lease, and a look takes seconds at worst
@@ -40,14 +46,24 @@ _AT_ONCE = 4  # documents taken in one claim: each has its lease, and a look tak
 
 @dataclass(frozen=True, slots=True)
 class Works:
-    """Everything the clock drives, put together once. `channels` opens the ways of delivery for one round of it."""
+    """Everything the clock drives, put together once.
+
+    `channels` are the ways of delivery, by name; `letters` is what goes through one of them before any alert does.
+    `operators` are told of the sentences that the operator pinned, `ping` tells a hub of the feeds that are new,
+    `heartbeat` tells a dead man's switch that the monitor is alive.
+    """
 
     world: World
     declared: Mapping[TermsKey, Terms]
-    channels: Callable[[], AbstractContextManager[Mapping[str, Channel]]]
+    channels: Mapping[str, Channel]
     feeds: publish.FeedSettings
     public: Path
     workers: int = 4
+    letters: Mapping[str, Callable[[Callable[[], bool]], Delivered]] = field(default_factory=dict)
+    suspend: Suspend = suspend_nobody
+    operators: Sequence[Addressee] = ()
+    ping: Callable[[Sequence[str]], None] | None = None
+    heartbeat: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +190,21 @@ def look_at_due(works: Works, stop: Callable[[], bool] = never) -> int:
 
 def deliver(works: Works, stop: Callable[[], bool] = never) -> Delivered:
     """Hand over every notification that is due."""
-    with works.channels() as channels:
-        return deliver_due(works.world.archive.outbox, channels, works.world.clock, stop=stop)
+    letters = sum((send(stop) for send in works.letters.values()), Delivered())
+    outbox, clock = works.world.archive.outbox, works.world.clock
+    return letters + deliver_due(outbox, works.channels, clock, stop=stop, suspend=works.suspend)
+
+
+def tell_of_pins(works: Works) -> list[Alert]:
+    """Tell whoever pinned a sentence that it changed or is gone."""
+    return pinned.tell_of_pins(works.world, works.operators)
+
+
+def deliver_through(name: str, works: Works, stop: Callable[[], bool] = never) -> Delivered:
+    """Hand over what is due for one channel."""
+    letters = works.letters[name](stop) if name in works.letters else Delivered()
+    outbox, clock = works.world.archive.outbox, works.world.clock
+    return letters + deliver_by(outbox, name, works.channels[name], clock, stop=stop, suspend=works.suspend)
 
 
 def remind_due(works: Works) -> list[Alert]:
@@ -183,27 +212,54 @@ def remind_due(works: Works) -> list[Alert]:
     return remind(list(works.declared.values()), works.world, works.world.clock().date())
 
 
+def bring_up_profiles(works: Works, stop: Callable[[], bool] = never) -> int:
+    """Bring profiles up to the latest versions; how many documents were behind."""
+    world = works.world
+    return world.archive.findings.refresh(world.rules, world.clock(), stop=stop)
+
+
+def publish_new(feeds: FeedFiles, works: Works) -> tuple[Path, ...]:
+    """Write the feeds that are new, and tell the hub which, if there is one."""
+    written = feeds.write_new()
+    if written and works.ping is not None:
+        site = works.feeds.site_url.rstrip("/")
+        works.ping([f"{site}/{quote(path.relative_to(works.public).as_posix())}" for path in written])
+    return written
+
+
 class FeedFiles:
-    """The feeds under the public folder, written anew when there are new alerts."""
+    """The feeds under the public folder, written anew when there are new alerts or incidents."""
 
     def __init__(self, works: Works) -> None:
         self._works = works
         self._browse = works.world.archive.browse
         self._known: frozenset[publish.Feed] = frozenset()
+        self._incidents: tuple[int, int] | None = None
         self._written: int | None = None  # the newest alert that the files hold; nobody knows before the first round
 
     def write_new(self) -> tuple[Path, ...]:
-        """Write what new alerts change, and everything the first time; the files that are new. Raises TosmonError."""
-        last = self._browse.last_alert_id()
-        if last == self._written:
-            return ()
+        """Write what is new, and everything the first time; the files that are new. Raises TosmonError."""
         try:
-            written = self._write()
+            return self._write_alerts() + self._write_incidents()
         except OSError as error:
             raise TosmonError(
                 f"the feeds in {self._works.public} cannot be written: {error.strerror or error}"
             ) from error
+
+    def _write_alerts(self) -> tuple[Path, ...]:
+        last = self._browse.last_alert_id()
+        if last == self._written:
+            return ()
+        written = self._write()
         self._written = last
+        return written
+
+    def _write_incidents(self) -> tuple[Path, ...]:
+        last = self._browse.last_incident_event()
+        if last == self._incidents:
+            return ()
+        written = publish.write_incidents(self._works.public, self._browse.incident_events(), self._works.feeds)
+        self._incidents = last
         return written
 
     def _write(self) -> tuple[Path, ...]:
@@ -225,7 +281,9 @@ class FeedFiles:
             return None
         latest = self._browse.alerts(publish.ALL.path, _LATEST)
         new = [alert for alert in latest if alert.id > self._written]
-        return _distinct(new) if len(new) < _LATEST else None
+        pinned_now = [alert for alert in self._browse.alerts(publish.PINS.path, 1) if alert.id > self._written]
+        feeds = [*_distinct(new), *([publish.PINS] if pinned_now else [])]
+        return feeds if len(new) < _LATEST else None
 
     def all_feeds(self) -> list[publish.Feed]:
         """Every feed that has an entry, that of everything, and those of declared services and documents."""
@@ -238,7 +296,7 @@ class FeedFiles:
         for path in self._browse.feeds():
             if path not in known:
                 latest = self._browse.alerts(path, 1)
-                feeds += [feed for feed in _distinct(latest) if feed.path == path]
+                feeds += [feed for feed in (*_distinct(latest), publish.PINS) if feed.path == path]
         return list(dict.fromkeys(feeds))
 
 
@@ -249,14 +307,26 @@ def _distinct(alerts: Iterable[Alert]) -> list[publish.Feed]:
 # --- the clock -----------------------------------------------------------------------------------------------------
 
 
+def beat(works: Works) -> bool:
+    """Tell the dead man's switch that we are alive, unless a document has waited too long: silence is the alarm."""
+    if works.heartbeat is None:
+        return False
+    due = works.world.archive.browse.pulse().next_due_at
+    if due is not None and works.world.clock() - due > _LATE:
+        log.error("heartbeat: withheld, a document waits for its look since %s", due.isoformat())
+        return False
+    works.heartbeat()
+    return True
+
+
 def run(works: Works, stop: Event) -> None:
     """Drive everything until `stop` is set; then finish the looks and the delivery at hand, and return."""
     # A job that is still at work when its time comes again is no news, it is the rule.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    feeds = FeedFiles(works)
+    feeds, outbox = FeedFiles(works), works.world.archive.outbox
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": ScheduledThreads(works.workers + 3)},
+        executors={"default": ScheduledThreads(works.workers + 3 + len(works.channels))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
 
@@ -271,9 +341,15 @@ def run(works: Works, stop: Event) -> None:
 
     for number in range(works.workers):
         every(_LOOK_EVERY, lambda: look_at_due(works, stop.is_set), f"look {number + 1}")
-    every(_DELIVER_EVERY, lambda: deliver(works, stop.is_set), "deliver")
-    every(_PUBLISH_EVERY, feeds.write_new, "publish")
+    for name in works.channels:  # each by itself: a hook that hangs for minutes must not keep a mail waiting
+        every(_DELIVER_EVERY, partial(deliver_through, name, works, stop.is_set), f"deliver by {name}")
+    every(_REMIND_EVERY, lambda: put_off_unknown(outbox, works.channels, works.world.clock), "outbox")
+    every(_REMIND_EVERY, lambda: works.world.archive.subscribers.forget_unconfirmed(works.world.clock()), "forget")
+    every(_PINS_EVERY, lambda: tell_of_pins(works), "pins")
+    every(_PUBLISH_EVERY, lambda: publish_new(feeds, works), "publish")
+    every(_PROFILES_EVERY, lambda: bring_up_profiles(works, stop.is_set), "profiles")
     every(_REMIND_EVERY, lambda: remind_due(works), "remind")
+    every(_BEAT_EVERY, lambda: beat(works), "heartbeat")
     scheduler.start()
     try:
         stop.wait()

@@ -57,6 +57,19 @@ def site() -> Iterator[Site]:
         yield made
 
 
+def every_command() -> Iterator[tuple[str, click.Command, cli.Lazy]]:
+    """Each command with what the list says of it; one in a group by both names, "import ota-versions"."""
+    groups = [("", cli.tosmon)]
+    for prefix, group in groups:
+        assert isinstance(group, cli.Commands)
+        for name, lazy in group.lazy.items():
+            command = group.get_command(click.Context(group), name)
+            assert command is not None, name
+            yield prefix + name, command, lazy
+            if isinstance(command, cli.Commands):
+                groups.append((f"{prefix}{name} ", command))
+
+
 # --- by itself -------------------------------------------------------------------------------------------------------
 
 
@@ -76,9 +89,8 @@ def test_help_answers_at_once() -> None:
 
 def test_help_lists_every_command() -> None:
     """Each command says in the list what it says of itself."""
-    for name, lazy in cli.COMMANDS.items():
-        command = cli.tosmon.get_command(click.Context(cli.tosmon), name)
-        assert command is not None and command.name == name
+    for name, command, lazy in every_command():
+        assert command.name == name.split()[-1]
         assert command.help, name
         assert lazy.help.endswith(".")
 
@@ -87,9 +99,8 @@ def test_each_command_and_option_is_documented() -> None:
     """docs/cli.md has a section for each command, with its usage and every option."""
     text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 
-    for name in cli.COMMANDS:
-        command = cli.tosmon.get_command(click.Context(cli.tosmon), name)
-        assert command is not None and command.help is not None
+    for name, command, _ in every_command():
+        assert command.help is not None
         section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
         assert " ".join(command.help.split("\n\n")[0].split()) in section, name
         for option in command.params:

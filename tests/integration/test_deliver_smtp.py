@@ -28,12 +28,13 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from tosmon import publish
-from tosmon.archive import Addressee, Archive, NewChange, Recording
+from tosmon.archive import Archive, Envelope, NewChange, Recording
 from tosmon.clauses import canonical_digest, split
 from tosmon.compare import compare
 from tosmon.config import Security
 from tosmon.deliver import Delivered, SmtpChannel, SmtpSettings, deliver_due
 from tosmon.model import (
+    Addressee,
     Alert,
     AlertKind,
     ChangeState,
@@ -48,7 +49,7 @@ from tosmon.model import (
     Verdict,
     Version,
 )
-from tosmon.publish import FeedSettings, MailSettings
+from tosmon.publish import FeedSettings, MailSettings, WaysOut
 
 NOW = datetime(2026, 10, 21, 14, 0, tzinfo=UTC)
 KEY = TermsKey("Paintbox", "Terms of Service")
@@ -79,7 +80,7 @@ def tell(archive: Archive, recipients: Sequence[str], changes: int = 1) -> None:
 
 
 def _change(before_id: int, recipients: Sequence[str]) -> NewChange:
-    def telling(change_id: int, version_id: int) -> tuple[Alert, list[Addressee], list[str]]:
+    def telling(change_id: int, version_id: int) -> tuple[Alert, list[Envelope], list[str]]:
         alert = Alert(
             uid=publish.alert_uid("example.org", date(2026, 1, 31), change_id, AlertKind.CHANGE),
             kind=AlertKind.CHANGE,
@@ -93,7 +94,9 @@ def _change(before_id: int, recipients: Sequence[str]) -> NewChange:
             change_id=change_id,
             version_id=version_id,
         )
-        to = [Addressee("email", one, publish.message_id("example.org", alert.uid, one)) for one in recipients]
+        to = [
+            Envelope(Addressee("email", one), publish.message_id("example.org", alert.uid, one)) for one in recipients
+        ]
         return alert, to, [feed.path for feed in publish.feeds_for(alert)]
 
     judgement = Judgement(True, "a number", Severity.MEDIUM, "keeps your pictures longer")
@@ -198,7 +201,7 @@ def test_mail_arrives_whole(archive: Archive) -> None:
     tell(archive, ["ada@example.net"])
     mailbox = Mailbox()
     with serving(mailbox) as smtp:
-        run(archive, smtp, unsubscribe_url=lambda notification: "https://terms.example/unsubscribe?token=abc")
+        run(archive, smtp, ways_out=lambda notification: WaysOut("https://terms.example/unsubscribe?token=abc"))
     [(_, message)] = mailbox.received
 
     assert [part.defects for part in message.walk()] == [[], [], []]

@@ -63,6 +63,8 @@ def test_feeds_lie_where_their_links_say(tmp_path: Path) -> None:
             "document/Paintbox/Terms of Service",
             "severity/medium",
             "topic/ai_training",
+            "topic/ai_training/worse",
+            "profile",
             "tag/art",
         )
     }
@@ -89,7 +91,7 @@ def test_many_feeds_are_written_in_batches(tmp_path: Path, monkeypatch: pytest.M
     """However many feeds there are, only some of them are held in memory, and all are written."""
     monkeypatch.setattr(files, "_BATCH", 1)
 
-    assert len(told(tmp_path, [alert(1), alert(2, "Brushwork")])) == 24
+    assert len(told(tmp_path, [alert(1), alert(2, "Brushwork")])) == 30
     assert told(tmp_path, [alert(1), alert(2, "Brushwork")]) == ()
 
 
@@ -100,12 +102,12 @@ def test_full_disk_leaves_every_feed_whole(tmp_path: Path, monkeypatch: pytest.M
     told(tmp_path / "public", [alert(1)])
     count = itertools.count()
 
-    def full(number: int) -> None:
+    def full(number: int, mode: int) -> None:
         if next(count) == 4:
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
+        patched.setattr(os, "fchmod", full)
         with pytest.raises(OSError, match="No space left"):
             told(tmp_path / "public", [alert(1), alert(2)])
 

@@ -14,6 +14,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -301,7 +303,7 @@ def test_recipients_get_what_they_asked_for(site: Site, tmp_path: Path, smtp: tu
 
 
 def test_mail_test_proves_the_set_up(site: Site, tmp_path: Path, smtp: tuple[int, Mailbox]) -> None:
-    """One mail to each recipient, or the server's answer and exit code 1."""
+    """One mail to each recipient; or what went wrong, the setting to look at, and exit code 1."""
     port, mailbox = smtp
     path = configuration(tmp_path, site, {}, with_mail(port, "[a@ink.example, b@ink.example]"))
     sent = started(tmp_path, "mail-test")
@@ -313,7 +315,7 @@ def test_mail_test_proves_the_set_up(site: Site, tmp_path: Path, smtp: tuple[int
     assert (sent.returncode, told.count(": sent")) == (0, 2)
     assert sorted(str(mail["To"]) for mail in mailbox.mails) == ["a@ink.example", "b@ink.example"]
     assert refused.returncode == 1
-    assert complaint.count("not sent: SMTP server 127.0.0.1:1") == 2
+    assert "SMTP server 127.0.0.1:1: " in complaint and "see email.host and email.port" in complaint
 
 
 def test_feeds_are_written_once_and_then_as_alerts_come(site: Site, tmp_path: Path) -> None:
@@ -332,6 +334,23 @@ def test_feeds_are_written_once_and_then_as_alerts_come(site: Site, tmp_path: Pa
     assert still == ()
     assert {"feeds.opml", "feeds/all.atom", "feeds/service/Inkwell.rss", "feeds/topic/ai_training.json"} <= news
     assert not any("Quill" in name for name in news)
+
+
+def test_incidents_are_written_for_the_operator(site: Site, tmp_path: Path) -> None:
+    """The feed is there from the first round, and written anew when an incident opens or closes, and only then."""
+    config = load_config(configuration(tmp_path, site, {"Inkwell": [TERMS]}), {})
+    feed = tmp_path / "public/feeds/incidents.atom"
+    good = site.pages["/Inkwell/terms"]
+    counts = []
+    with works_of(config) as works:
+        files = run.FeedFiles(works)
+        for shown in (good, "<title>Just a moment...</title>", "<title>Just a moment...</title>", good, good):
+            site.pages["/Inkwell/terms"] = shown
+            run.look_at(list(works.declared), works)
+            written = [path.name for path in files.write_new() if path.name.startswith("incidents")]
+            counts.append((len(written), feed.read_text().count("<entry>")))
+
+    assert counts == [(3, 0), (3, 1), (0, 1), (3, 2), (0, 2)]
 
 
 def test_feed_ids_survive_the_configuration(site: Site, tmp_path: Path) -> None:
@@ -383,3 +402,33 @@ def test_json_of_check_is_alone_on_stdout(site: Site, tmp_path: Path) -> None:
 
     assert json.loads(out)["looked_at"] == 1
     assert "first version" in told
+
+
+# --- the hub ----------------------------------------------------------------------------------------------------------
+
+
+def test_hub_is_told_which_feeds_are_new(site: Site, tmp_path: Path) -> None:
+    """With a WebSub hub each round names the feeds whose bytes changed, and none when none did."""
+    path = configuration(tmp_path, site, {"A": [TERMS]})
+    told: list[str] = []
+    with works_of(load_config(path, {})) as works:
+        works = replace(works, ping=told.extend)
+        feeds = run.FeedFiles(works)
+        run.publish_new(feeds, works)
+        first = list(told)
+        run.publish_new(feeds, works)
+
+    assert any(url.endswith("/feeds/all.atom") for url in first)
+    assert any(url.endswith("/feeds/service/A.rss") for url in first) and told == first
+
+
+def test_hub_that_fails_is_no_harm(caplog: pytest.LogCaptureFixture) -> None:
+    """A hub that is away, or refuses, is logged; the feeds are out all the same."""
+    from tosmon.cli.wiring import pinging
+    from tosmon.http import Client, Limits
+
+    client = Client(Limits(connect_timeout=timedelta(seconds=1)), clock=lambda: datetime.now(UTC), environment={})
+    pinging("http://127.0.0.1:9/hub", client)(["https://terms.example/feeds/all.atom"])
+    client.close()
+
+    assert "feeds.hub" in caplog.text

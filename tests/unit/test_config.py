@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tosmon.config import Config, InvalidConfig, config_from, find_config, load_config
+from tosmon.config import Config, HookKind, InvalidConfig, config_from, find_config, load_config
 from tosmon.config.editing import NewTerms, with_terms
 from tosmon.config.problems import did_you_mean, spelled
 from tosmon.config.schema import sections
 from tosmon.config.written import read_yaml
 from tosmon.errors import ConfigError
-from tosmon.model import Filter, Range, Severity, SourceDocument, TermsKey
+from tosmon.model import Filter, Form, Range, Severity, SourceDocument, TermsKey
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,13 +66,14 @@ def test_sleeping_lines_of_the_example_are_valid() -> None:
     """Each setting that the example shows in a comment can be woken as it stands."""
     text = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
     woken = [line for line in text.split("\n") if not line.startswith(("#   - key: Example", "#     ", "#       "))]
-    email = [line[2:] for line in text.split("\n") if line.startswith(("# email:", "#   "))]
+    email = [line[2:] for line in text.split("\n") if line.startswith(("# email:", "# hooks:", "#   "))]
     email = email[next(number for number, line in enumerate(email) if line.startswith("email:")) :]
 
     config = config_from(read_yaml("\n".join([*woken, *email])).values, ROOT)
 
     assert config.email is not None
     assert config.email.recipients[1].severity is Severity.MEDIUM
+    assert [hook.kind for hook in config.hooks] == [HookKind.WEBHOOK, HookKind.APPRISE]
 
 
 def test_empty_configuration_tracks_nothing(tmp_path: Path) -> None:
@@ -576,7 +577,8 @@ def test_places_with_spaces_are_quoted() -> None:
 
 # --- adding a document --------------------------------------------------------------------------------------------
 
-NEW = NewTerms("Inkwell", "Privacy Policy", "https://ink.example/privacy?a=b#c", select=("main > p", "#x"))
+SOURCE = SourceDocument("https://ink.example/privacy?a=b#c", ("main > p", "#x"))
+NEW = NewTerms("Inkwell", "Privacy Policy", Form((SOURCE,)))
 NEW_LINES = ["type: Privacy Policy", 'url: "https://ink.example/privacy?a=b#c"', 'select: ["main > p", "#x"]']
 
 
@@ -599,7 +601,7 @@ def test_adding_to_the_example_touches_no_other_line() -> None:
     """A new service comes after the last one, before the comments of the next section, in a list like the others."""
     before = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
 
-    after = with_terms(before, NEW)
+    after = with_terms(before, [NEW])
 
     inserted = ["  - key: Inkwell", "    terms:", *[("      - ", "        ")[n > 0] + NEW_LINES[n] for n in range(3)]]
     block = "\n" + "\n".join(inserted) + "\n"
@@ -635,13 +637,13 @@ def test_documents_can_be_added_to_what_people_write(before: str) -> None:
     """Lists, mappings, comments, no service yet, a service that is there: one document more, nothing else touched."""
     count = len(config_from(read_yaml(before).values, ROOT).terms())
 
-    after = with_terms(before, NEW)
+    after = with_terms(before, [NEW])
 
     assert added_lines(before, after)
     terms = config_from(read_yaml(after).values, ROOT).terms()
     assert len(terms) == count + 1
     (new,) = [one for one in terms if one.key == TermsKey("Inkwell", "Privacy Policy")]
-    assert new.form.sources == (SourceDocument(NEW.url, NEW.select),)
+    assert new.form == NEW.form
 
 
 @pytest.mark.parametrize(
@@ -650,14 +652,15 @@ def test_documents_can_be_added_to_what_people_write(before: str) -> None:
 def test_lines_to_add_by_hand_are_shown_where_tosmon_cannot(before: str) -> None:
     """A configuration in an unusual form is left alone, and the person is told what to write."""
     with pytest.raises(ConfigError, match="add by hand:\n  services:\n    - key: Inkwell\n      terms:\n"):
-        with_terms(before, NEW)
+        with_terms(before, [NEW])
 
 
 def test_values_are_quoted_where_yaml_would_misread_them() -> None:
     """Names that mean something to YAML stay names."""
-    new = NewTerms("500", "yes", "https://a.example/", name="It's: #1", tags=("a, b", "c"), browser=True)
+    form = Form((SourceDocument("https://a.example/", browser=True),))
+    new = NewTerms("500", "yes", form, name="It's: #1", tags=("a, b", "c"))
 
-    (terms,) = config_from(read_yaml(with_terms("", new)).values, ROOT).terms()
+    (terms,) = config_from(read_yaml(with_terms("", [new])).values, ROOT).terms()
 
     assert (terms.key, terms.service_name, terms.tags) == (TermsKey("500", "yes"), "It's: #1", ("a, b", "c"))
     assert terms.form.sources[0].browser

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 
-from tosmon.deliver import LEASE, ChannelDown, Delivered, deliver_due, retry_at
+from tosmon.deliver import LEASE, ChannelDown, Delivered, RecipientRefused, TryLater, deliver_due, retry_at
 from tosmon.errors import DeliveryError
 from tosmon.model import Alert, AlertKind, Notification, Severity
 
@@ -38,31 +39,63 @@ class Waiting:
     due: deque[Notification]
     claimed: dict[int, datetime] = field(default_factory=dict)
     settled: dict[int, str | tuple[str, datetime | None]] = field(default_factory=dict)
+    off: dict[int, tuple[str, datetime]] = field(default_factory=dict)
+    refused_before: int = 0
 
-    def claim_notifications(self, now: datetime, limit: int, lease: timedelta) -> list[Notification]:
-        taken = [self.due.popleft() for _ in range(min(limit, len(self.due)))]
-        self.claimed |= {one.id: now + lease for one in taken}
+    def claim(
+        self, channel: str, now: datetime, lease: timedelta, *, most_an_hour: int | None = None
+    ) -> Notification | None:
+        taken = next((one for one in self.due if one.channel == channel), None)
+        if taken is not None:
+            self.due.remove(taken)
+            self.claimed[taken.id] = now + lease
         return taken
+
+    def anything_due(self, channel: str, now: datetime) -> bool:
+        return any(one.channel == channel for one in self.due)
 
     def settle_sent(self, notification_id: int, now: datetime) -> None:
         del self.claimed[notification_id]
         self.settled[notification_id] = "sent"
 
-    def settle_failed(self, notification_id: int, now: datetime, error: str, retry_at: datetime | None) -> None:
+    def settle_failed(
+        self, notification_id: int, now: datetime, error: str, retry_at: datetime | None, *, refused: bool = False
+    ) -> None:
         del self.claimed[notification_id]
         self.settled[notification_id] = (error, retry_at)
+
+    def refusals(self, channel: str, recipient: str) -> int:
+        return self.refused_before + 1
+
+    def put_off(self, channel: str, now: datetime, until: datetime, error: str) -> int:
+        return self._put_off([one for one in self.due if one.channel == channel], until, error)
+
+    def put_off_others(self, channels: Collection[str], now: datetime, until: datetime, error: str) -> int:
+        return self._put_off([one for one in self.due if one.channel not in channels], until, error)
+
+    def _put_off(self, which: list[Notification], until: datetime, error: str) -> int:
+        for one in which:
+            self.due.remove(one)
+            self.off[one.id] = (error, until)
+        return len(which)
 
 
 class Errand:
     """A channel that does with each notification what it is told to."""
 
+    most_an_hour: int | None = None
+
     def __init__(self, do: Callable[[Notification], None] = lambda notification: None) -> None:
         self.sent: list[int] = []
+        self.closed = 0
         self._do = do
 
     def send(self, notification: Notification) -> None:
         self._do(notification)
         self.sent.append(notification.id)
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 def waiting(*notifications: Notification) -> Waiting:
@@ -93,6 +126,35 @@ def test_no_more_than_one_is_claimed_and_unsettled() -> None:
     assert seen == [1, 1, 1]
 
 
+def test_slow_channel_holds_up_no_other() -> None:
+    """Channels are emptied side by side: what hangs in one is no reason to wait for another."""
+    mailed = Event()
+
+    def hang(notification: Notification) -> None:
+        assert mailed.wait(30)
+
+    def tell(notification: Notification) -> None:
+        mailed.set()
+
+    outbox = waiting(note(1, "hook"), note(2))
+    hook, mail = Errand(hang), Errand(tell)
+
+    assert deliver_due(outbox, {"hook": hook, "email": mail}, clock) == Delivered(sent=2)
+    assert (hook.closed, mail.closed) == (1, 1)
+
+
+def test_wish_of_the_other_side_is_kept() -> None:
+    """Who asks for an hour gets an hour; who asks for a year gets a day."""
+
+    def later(notification: Notification) -> None:
+        raise TryLater("429", timedelta(hours=1) if notification.id == 1 else timedelta(days=365))
+
+    outbox = waiting(note(1), note(2))
+    deliver_due(outbox, {"email": Errand(later)}, clock)
+
+    assert outbox.settled == {1: ("429", NOW + timedelta(hours=1)), 2: ("429", NOW + timedelta(days=1))}
+
+
 def test_refused_recipient_is_a_dead_letter_and_delays_nobody() -> None:
     """A permanent error is given up at once, and the next one is sent."""
 
@@ -104,6 +166,20 @@ def test_refused_recipient_is_a_dead_letter_and_delays_nobody() -> None:
 
     assert deliver_due(outbox, {"email": Errand(refuse)}, clock) == Delivered(sent=1, dead=1)
     assert outbox.settled == {1: ("550 no such user", None), 2: "sent"}
+
+
+@pytest.mark.parametrize(("before", "suspended"), [(1, []), (2, [("email", "ada@example.net")])])
+def test_third_refusal_in_a_row_suspends_an_address(before: int, suspended: list[tuple[str, str]]) -> None:
+    """Whoever keeps the addresses is told of one that is gone."""
+
+    def refuse(notification: Notification) -> None:
+        raise RecipientRefused("550 no such user")
+
+    outbox, told = waiting(note(1)), list[tuple[str, str]]()
+    outbox.refused_before = before
+    deliver_due(outbox, {"email": Errand(refuse)}, clock, suspend=lambda channel, one: told.append((channel, one)))
+
+    assert told == suspended
 
 
 def test_temporary_error_is_tried_again_later() -> None:
@@ -144,15 +220,16 @@ def test_server_that_is_down_is_asked_once_a_run() -> None:
 
     assert deliver_due(outbox, {"email": Errand(down), "hook": hook}, clock) == Delivered(sent=1, failed=3)
     assert asked == [1] and hook.sent == [3]
-    assert outbox.settled[4] == ("connection refused", NOW + timedelta(minutes=1))
+    assert outbox.settled == {1: ("connection refused", NOW + timedelta(minutes=1)), 3: "sent"}
+    assert outbox.off == dict.fromkeys((2, 4), ("connection refused", NOW + timedelta(seconds=59)))
 
 
-def test_unknown_channel_keeps_its_notifications() -> None:
+def test_unknown_channel_keeps_its_notifications(caplog: pytest.LogCaptureFixture) -> None:
     """A channel that left the configuration loses nothing: its notifications are tried again, and told of."""
     outbox = waiting(note(1, "pigeon"))
 
-    assert deliver_due(outbox, {}, clock) == Delivered(failed=1)
-    assert "'pigeon'" in str(outbox.settled[1])
+    assert deliver_due(outbox, {}, clock) == Delivered()
+    assert "tosmon outbox" in outbox.off[1][0] and "wait for channels" in caplog.text
 
 
 def test_notification_that_cannot_be_rendered_stands_in_nobodys_way(caplog: pytest.LogCaptureFixture) -> None:

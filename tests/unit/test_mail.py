@@ -90,7 +90,7 @@ def notification(told: Alert | None = None, recipient: str = "ada@example.net") 
 
 def sent(told: Alert | None = None, unsubscribe_url: str | None = None) -> EmailMessage:
     """The mail as the other side reads it: written out and parsed again."""
-    message = publish.mail(notification(told), SETTINGS, now=SENDING, unsubscribe_url=unsubscribe_url)
+    message = publish.mail(notification(told), SETTINGS, now=SENDING, ways_out=publish.WaysOut(unsubscribe_url))
     received = email.message_from_bytes(message.as_bytes(), policy=email.policy.default)
     assert isinstance(received, EmailMessage)
     assert received.defects == []
@@ -154,7 +154,7 @@ def test_message_id_is_the_same_for_ever() -> None:
 
 def test_unsubscribing_takes_one_click() -> None:
     """With a link to unsubscribe the mail has both headers of RFC 8058, whole however long, and says it in its text."""
-    message = publish.mail(notification(), SETTINGS, now=SENDING, unsubscribe_url=UNSUBSCRIBE)
+    message = publish.mail(notification(), SETTINGS, now=SENDING, ways_out=publish.WaysOut(UNSUBSCRIBE))
     raw = message.as_bytes()
 
     assert f"\r\nList-Unsubscribe: <{UNSUBSCRIBE}>\r\n".encode() in raw
@@ -313,3 +313,107 @@ def test_domains_beyond_ascii_are_written_as_dns_knows_them() -> None:
     message = publish.mail(notification(recipient="ada@bücher.example"), SETTINGS, now=SENDING)
 
     assert message["To"] == "ada@xn--bcher-kva.example"
+
+
+# --- digests ------------------------------------------------------------------------------------------------------
+
+
+def digest(*alerts: Alert, ways_out: publish.WaysOut = publish.NO_WAYS_OUT, bundle: str = "daily") -> EmailMessage:
+    """A digest as the other side reads it."""
+    first, *more = alerts
+    told = replace(notification(first), message_id="<digest.abc@example.org>", bundle=bundle, more=tuple(more))
+    written = publish.digest(told, SETTINGS, now=SENDING, ways_out=ways_out).as_bytes()
+    assert len(written) <= SETTINGS.largest
+    received = email.message_from_bytes(written, policy=email.policy.default)
+    assert isinstance(received, EmailMessage) and received.defects == []
+    return received
+
+
+def of(service: str, severity: Severity = Severity.LOW, number: int = 1, **changes: Any) -> Alert:
+    uid = f"tag:example.org,2026-01-31:change/{number}"
+    headline = f"{service} Terms of Service: news {number}"
+    given = {"service": service, "service_name": service, "severity": severity, "headline": headline, "uid": uid}
+    return alert(**(given | {"change_id": number} | changes))
+
+
+def test_digest_says_how_bad_how_many_and_whose() -> None:
+    """The subject holds the worst severity, the number and the first services, worst first."""
+    found = digest(of("Brushwork"), of("Inkwell", Severity.HIGH, 2), of("Brushwork", number=3), of("Quill", number=4))
+    assert found["Subject"] == "HIGH · 4 changes of terms: Inkwell, Brushwork, Quill"
+    assert digest(of("Brushwork"))["Subject"] == "LOW · 1 change of terms: Brushwork"
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_digest_has_the_worst_first_by_service_with_words_and_links(kind: str) -> None:
+    """Services in the order of their worst change, each with what it means, the words, from when, and a link."""
+    found = body(digest(of("Brushwork"), of("Inkwell", Severity.HIGH, 2), of("Brushwork", number=3, flags=())), kind)
+
+    places = [found.upper().index(name) for name in ("INKWELL TERMS", "BRUSHWORK TERMS OF SERVICE: NEWS 1", "NEWS 3")]
+    assert places == sorted(places)
+    for number in (1, 2, 3):
+        assert f"https://terms.example/changes/{number}" in found
+    assert TRAINING in " ".join(found.split()) and "15 November 2026" in found and "thirty" in found
+
+
+def test_digest_of_hundreds_stays_small_and_counts_what_it_leaves_out() -> None:
+    """A thousand changes are a mail of 100 kB at most: the worst whole, some by name, the rest counted with a link."""
+    many = [of(f"Service {number}", Severity.HIGH if number == 999 else Severity.LOW, number) for number in range(1000)]
+    found = body(digest(*many), "plain")
+
+    assert found.index("Service 999 Terms of Service: news 999") < 400
+    assert "more: https://terms.example/" in found
+
+
+def test_digest_can_be_left_by_one_click() -> None:
+    """A digest carries the same way out as any mail."""
+    received = digest(of("Brushwork"), ways_out=publish.WaysOut(UNSUBSCRIBE))
+    assert received["List-Unsubscribe"] == f"<{UNSUBSCRIBE}>"
+    assert received["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert received["Message-ID"] == "<digest.abc@example.org>" and UNSUBSCRIBE in body(received, "plain")
+
+
+def test_digest_of_a_flood_says_why_it_is_one() -> None:
+    """Who asked for single mails is told why these come together."""
+    assert "More changes than usual" in body(digest(of("Brushwork"), bundle="flood 2026"), "plain")
+    assert "More changes than usual" not in body(digest(of("Brushwork")), "plain")
+
+
+def test_hostile_text_is_harmless_in_a_digest() -> None:
+    """Script, control characters, overrides, header lines and a megabyte of words come out as few plain words."""
+    text = "<script>alert(1)</script>\x00\x1b[31m\r\nBcc: everyone@example.net\r\n\r\n\u202egnp.exe " + "A" * 1_000_000
+    bad = alert(
+        headline=text, service=text, service_name=text, type=text, summary=text, tags=(text,), url="javascript:alert(1)",
+        flags=(Flag("ai_training", Direction.WORSE, text, (Quote(text, 1, 0, 9, (text,)),)),),
+        passages=(Passage(ClauseChangeKind.ADDED, (Edit(EditKind.ADDED, text),), (text,)),),
+    )  # fmt: skip
+    received = digest(bad, replace(bad, flags=(), severity=Severity.LOW))
+
+    assert received["Bcc"] is None and len(str(received["Subject"])) <= 200
+    for kind in ("plain", "html"):
+        shown = body(received, kind)
+        assert not any(sign in shown for sign in ("\x00", "\x1b", "\u202e"))
+        assert "\nBcc:" not in shown and "javascript:" not in shown
+    assert "<script" not in body(received, "html")
+
+
+# --- ways out -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_mail_shows_its_readers_links_and_the_whole_text(kind: str) -> None:
+    """Mute this document, choose anew, leave, and the whole version: each is one link, in text and HTML."""
+    ways = publish.WaysOut(UNSUBSCRIBE, "https://terms.example/mute/abc", "https://terms.example/choose/abc")
+    message = publish.mail(notification(alert(version_id=30)), SETTINGS, now=SENDING, ways_out=ways)
+    received = email.message_from_bytes(message.as_bytes(), policy=email.policy.default)
+    assert isinstance(received, EmailMessage)
+
+    shown = body(received, kind)
+    for link in (UNSUBSCRIBE, "https://terms.example/mute/abc", "https://terms.example/choose/abc"):
+        assert link in shown
+    assert "https://terms.example/versions/30" in shown
+
+
+def test_link_of_another_scheme_is_no_way_out() -> None:
+    """Only http and https lead anywhere from a mail."""
+    message = publish.mail(notification(), SETTINGS, now=SENDING, ways_out=publish.WaysOut("javascript:alert(1)"))
+    assert message["List-Unsubscribe"] is None and "javascript" not in message.as_string()

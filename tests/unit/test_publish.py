@@ -142,8 +142,28 @@ def test_alert_stands_in_feeds_of_all_it_touches() -> None:
         "severity/high",
         "topic/ai_training",
         "topic/content_license",
+        "profile",
+        "topic/ai_training/worse",
+        "topic/content_license/worse",
         "tag/art",
     ]
+
+
+@pytest.mark.parametrize(
+    ("direction", "ways"),
+    [
+        (Direction.WORSE, ["worse"]),
+        (Direction.BETTER, ["better"]),
+        (Direction.MIXED, ["worse", "better"]),
+        (Direction.NEUTRAL, []),
+    ],
+)
+def test_changed_profile_stands_in_the_feeds_of_its_way(direction: Direction, ways: list[str]) -> None:
+    """Who may train on your work, or use it: what got worse is one feed, what got better another, all of it a third."""
+    told = replace(alert(), flags=(Flag("ai_training", direction, "Something"), Flag("ai_other", direction, "Else")))
+    found = [feed.path for feed in publish.feeds_for(told) if feed.kind is publish.FeedKind.PROFILE]
+
+    assert found == (["profile"] if ways else []) + [f"topic/ai_training/{way}" for way in ways]
 
 
 def test_feed_keeps_its_identity_when_a_service_is_renamed() -> None:
@@ -412,19 +432,20 @@ def test_opml_lists_each_feed_once_by_kind() -> None:
     root = etree.fromstring(publish.opml(feeds, SETTINGS))
     urls = [str(outline.get("xmlUrl")) for outline in root.iter("outline") if outline.get("xmlUrl")]
 
-    assert len(urls) == len(set(urls)) == 9
+    assert len(urls) == len(set(urls)) == 12
     assert urls[0] == "https://terms.example/feeds/all.atom"
     assert "https://terms.example/feeds/document/Brush%20%26%20Co/Terms%20of%20Service.atom" in urls
     assert [outline.get("text") for outline in root.findall("body/outline")] == [
         "Terms we live by", "Services", "Documents", "Topics", "Severity", "Tags",
+        "Who may use your work",
     ]  # fmt: skip
 
 
 def test_every_kind_of_feed_has_a_maker() -> None:
-    """No kind of feed exists that no alert can stand in."""
+    """Each kind of feed has alerts of its own, but for the operator's: pinned sentences and incidents."""
     kinds = {feed.kind for feed in publish.feeds_for(alert())}
 
-    assert kinds == set(FeedKind)
+    assert kinds == set(FeedKind) - {FeedKind.PINS, FeedKind.INCIDENTS}
     assert publish.document_feed(TermsKey("X", "Privacy Policy"), "X").title == "X: Privacy Policy"
 
 

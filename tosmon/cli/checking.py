@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,18 +27,7 @@ from tosmon.cli.wiring import (
 )
 from tosmon.errors import ConfigError, DeliveryError
 from tosmon.model import (
-    Alert,
-    AlertKind,
-    ClauseChangeKind,
-    Direction,
-    Edit,
-    EditKind,
-    Flag,
-    Notification,
     Outcome,
-    Passage,
-    Quote,
-    Severity,
     Verdict,
 )
 
@@ -70,7 +58,8 @@ def check_command(
     settings: Settings = context.obj
     with works_of(config_of(settings)) as works, stopping("finishing the looks at hand") as stop:
         documents = wanted(list(works.declared.values()), services, kinds)
-        chosen = [terms.key for terms in documents if services or not terms.paused]
+        held = {row.key for row in works.world.archive.browse.documents() if row.paused}
+        chosen = [terms.key for terms in documents if services or not (terms.paused or terms.key in held)]
         if due:
             moment = now()
             rows = {row.key: row.due_at for row in works.world.archive.browse.documents()}
@@ -80,7 +69,9 @@ def check_command(
         with progress("looking", len(chosen)) as step:
             looked = run.look_at(chosen, works, stop=stop.is_set, done=lambda one: step(str(one.key)))
         run.remind_due(works)
-        run.FeedFiles(works).write_new()
+        run.bring_up_profiles(works, stop.is_set)
+        run.tell_of_pins(works)
+        run.publish_new(run.FeedFiles(works), works)
         delivered = None if no_mail else run.deliver(works, stop.is_set)
         if as_json:
             print_json(_as_values(looked, delivered))
@@ -171,8 +162,13 @@ def run_command(settings: Settings, no_web: bool, host: str | None, port: int | 
         stop = stack.enter_context(stopping("finishing the looks at hand"))
         if not works.declared:
             say("Nothing is tracked yet: add a document with `tosmon add URL`, then start again.", "yellow")
+        if outdated := works.world.archive.findings.outdated(works.world.rules):
+            say(
+                f"The rules changed: {outdated} documents are judged by former ones; mend with: tosmon rejudge",
+                "yellow",
+            )
         if not no_web:
-            app = web_of(config, works.world.archive, works.feeds)
+            app = web_of(config, works.world.archive, works.feeds, works)
             address = stack.enter_context(
                 served(app, host or config.web.host, config.web.port if port is None else port)
             )
@@ -187,6 +183,8 @@ def run_command(settings: Settings, no_web: bool, host: str | None, port: int | 
 @click.pass_obj
 def serve_command(settings: Settings, host: str | None, port: int | None) -> None:
     """Serve the archive in the browser, without looking at anything, until Ctrl-C or SIGTERM."""
+    from tosmon.cli.profiles import brought_up_beside
+
     if settings.verbosity:
         log_to_stderr(settings.verbosity)
     config = config_of(settings)
@@ -197,6 +195,7 @@ def serve_command(settings: Settings, host: str | None, port: int | None) -> Non
         app = web_of(config, archive, feeds)
         address = stack.enter_context(served(app, host or config.web.host, config.web.port if port is None else port))
         say(f"The archive is at {address}. Ctrl-C stops.", "bold")
+        stack.enter_context(brought_up_beside(config, archive))
         stop.wait()
 
 
@@ -207,7 +206,12 @@ def serve_command(settings: Settings, host: str | None, port: int | None) -> Non
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]…")
 @click.pass_obj
 def mail_test_command(settings: Settings, addresses: tuple[str, ...]) -> int:
-    """Send one mail with an invented change to each configured recipient (or to the ADDRESSES given)."""
+    """Send one mail with an invented change to each configured recipient (or to the ADDRESSES given).
+
+    Says first whether the server answers, how it encrypts, and whether it takes the log-in; where not, what to change.
+    """
+    from tosmon.cli.sample import sample
+    from tosmon.cli.subscribing import links_warning, mail_hint
     from tosmon.publish import MailSettings
 
     config = config_of(settings)
@@ -220,60 +224,23 @@ def mail_test_command(settings: Settings, addresses: tuple[str, ...]) -> int:
         feeds = feed_settings(config, identity_of(config, archive))
     failed = 0
     with smtp_channel(config.email, MailSettings(config.email.sender, feeds)) as channel:
+        try:
+            say(channel.greet(), "green")
+            if (warning := links_warning(config)) is not None:
+                say(warning, "yellow")
+        except DeliveryError as error:
+            say(str(error), "red")
+            say(mail_hint(str(error), config.email))
+            return ERROR
         for recipient in recipients:
             try:
-                channel.send(_sample(recipient, feeds.authority))
+                channel.send(sample(CHANNEL, recipient, feeds.authority))
             except DeliveryError as error:
                 failed += 1
                 say(f"{recipient}: not sent: {error}", "red")
             else:
                 say(f"{recipient}: sent", "green")
     return ERROR if failed else 0
-
-
-def _sample(recipient: str, authority: str) -> Notification:
-    from tosmon.publish import message_id
-
-    moment = now()
-    uid = f"tag:{authority},{moment.date().isoformat()}:mail-test/{int(moment.timestamp())}"
-    before, after = (
-        "We may use your content to run the service.",
-        "We may use your content to run the service and to train our models.",
-    )
-    alert = Alert(
-        uid=uid,
-        kind=AlertKind.CHANGE,
-        at=moment,
-        service="Example",
-        service_name="Example Arts",
-        type="Terms of Service",
-        url="https://example.org/terms",
-        headline="A test of tosmon's mail: Example Arts may train models on your content",
-        severity=Severity.LOW,
-        summary="Nothing happened. This mail shows that tosmon can reach you, and what its mails look like.",
-        effective_date=date(moment.year + 1, 1, 1),
-        flags=(
-            Flag(
-                "ai_training",
-                Direction.WORSE,
-                "may now train models on your content (an invented example)",
-                after=(Quote("to train our models", 0, after.index("to train"), len(after) - 1, ("Your content",)),),
-            ),
-        ),
-        passages=(
-            Passage(
-                ClauseChangeKind.MODIFIED,
-                (
-                    Edit(EditKind.SAME, before[:-1]),
-                    Edit(EditKind.ADDED, " and to train our models"),
-                    Edit(EditKind.SAME, "."),
-                ),
-                ("Your content",),
-                0,
-            ),
-        ),
-    )
-    return Notification(0, alert, CHANNEL, recipient, message_id(authority, uid, recipient), 1, moment)
 
 
 # --- demo -------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ def served(app: FastAPI, host: str, port: int) -> Iterator[str]:
     """The application, served while the block lasts; yields its address. Raises TosmonError when the port is taken."""
     import uvicorn
 
+    from tosmon.web.serving import settle
+
+    settle()
     listening = _listening(host, port)
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="auto", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)

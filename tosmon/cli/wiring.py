@@ -7,34 +7,51 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 from tosmon.cli import Settings
 from tosmon.config import Config, Email, Politeness, Recipient, find_config, load_config
-from tosmon.errors import ArchiveError, ConfigError
-from tosmon.model import Alert, Form, Response, Severity, SourceDocument, Terms
+from tosmon.errors import ArchiveError, ConfigError, FetchError
+from tosmon.model import (
+    Addressee,
+    Alert,
+    Choices,
+    Form,
+    Letter,
+    LetterKind,
+    Notification,
+    Response,
+    SourceDocument,
+    SubscriberState,
+    Terms,
+    TermsKey,
+)
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
+
     from fastapi import FastAPI
 
     from tosmon.archive import Archive, Identity
     from tosmon.browser import Browser
-    from tosmon.deliver import Channel, SmtpChannel
+    from tosmon.deliver import Channel, Delivered, SmtpChannel
     from tosmon.fetch import Fetcher
     from tosmon.http import Client
-    from tosmon.publish import FeedSettings, MailSettings
+    from tosmon.publish import FeedSettings, MailSettings, WaysOut
+    from tosmon.publish.signed import Signer
     from tosmon.run import Works
+    from tosmon.web import Operator
 
 _log = logging.getLogger(__name__)
 
 _SQLITE = "sqlite:///"
-_RANK = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2}
+_DECIDING = (SubscriberState.CONFIRMED, SubscriberState.LEFT, SubscriberState.SUSPENDED)
 
 
 def now() -> datetime:
@@ -149,29 +166,121 @@ CHANNEL = "email"
 """The name under which notifications by mail stand in the outbox."""
 
 
-def addressees_of(email: Email | None) -> Callable[[Alert], list[tuple[str, str]]]:
-    """Who gets an alert, by which channel."""
-    recipients = email.recipients if email else ()
+def addressees_of(
+    email: Email | None, archive: Archive, clock: Callable[[], datetime]
+) -> Callable[[Alert], list[Addressee]]:
+    """Who gets an alert, by which channel: the configured recipients, and the subscribers whose choices let it through.
 
-    def addressees(alert: Alert) -> list[tuple[str, str]]:
-        return list(dict.fromkeys((CHANNEL, one.address) for one in recipients if wants(one, alert)))
+    Whoever confirmed, left, or was suspended as a subscriber is one, though the configuration names them too: a link to
+    unsubscribe must keep its word. Someone who was only asked is not: else a stranger could silence a recipient.
+    """
+    from tosmon.publish.addressing import FOLLOW_UPS, addressed, wants
+
+    recipients = [(one.address, choices_of(one)) for one in email.recipients] if email else []
+
+    def addressees(alert: Alert) -> list[Addressee]:
+        if email is None:
+            return []
+        at = clock()
+        told = archive.subscribers.told_of(alert.change_id) if alert.kind in FOLLOW_UPS else frozenset()
+        found: dict[str, Addressee] = {}
+        deciding = archive.subscribers.all(_DECIDING)
+        for subscriber in deciding:
+            to = addressed(CHANNEL, subscriber, alert, at, told)
+            if to is not None:
+                found[subscriber.address.casefold()] = to
+        decided = {subscriber.address.casefold() for subscriber in deciding}
+        for address, choices in recipients:
+            wanted = (CHANNEL, address) in told if alert.kind in FOLLOW_UPS else wants(choices, alert)
+            if wanted and address.casefold() not in decided:
+                found.setdefault(address.casefold(), Addressee(CHANNEL, address))
+        return list(found.values())
 
     return addressees
 
 
-def wants(recipient: Recipient, alert: Alert) -> bool:
-    """Whether an alert passes all of a recipient's filters."""
-    topics = {flag.topic for flag in alert.flags}
+_PINGED_AT_ONCE = 50
+
+
+def pinging(hub: str, client: Client) -> Callable[[Sequence[str]], None]:
+    """What tells a WebSub hub of feeds that are new. A hub that fails is no harm: readers come by themselves too."""
+
+    def ping(urls: Sequence[str]) -> None:
+        for start in range(0, len(urls), _PINGED_AT_ONCE):
+            part = urls[start : start + _PINGED_AT_ONCE]
+            body = urlencode([("hub.mode", "publish"), *(("hub.url", url) for url in part)]).encode()
+            try:
+                answer = client.post(hub, body, {"Content-Type": "application/x-www-form-urlencoded"})
+            except FetchError as error:
+                _log.warning("feeds.hub: %s", error)
+                return
+            if not 200 <= answer.status < 300:
+                _log.warning("feeds.hub: %s answers %d", hub, answer.status)
+                return
+
+    return ping
+
+
+def operators_of(email: Email | None) -> list[Addressee]:
+    """Everyone whom the configuration names, whatever their filters: whom the operator's own pins go to."""
     return (
-        _RANK[alert.severity] >= _RANK[recipient.severity]
-        and (not recipient.topics or not topics.isdisjoint(recipient.topics))
-        and (not recipient.services or alert.service in recipient.services)
-        and (not recipient.tags or not set(alert.tags).isdisjoint(recipient.tags))
+        [Addressee(CHANNEL, address) for address in dict.fromkeys(one.address for one in email.recipients)]
+        if email
+        else []
     )
 
 
-def smtp_channel(email: Email, mails: MailSettings) -> SmtpChannel:
+def choices_of(recipient: Recipient) -> Choices:
+    """A configured recipient's filters."""
+    return Choices(recipient.services, recipient.topics, recipient.tags, recipient.severity)
+
+
+def ways_out_of(archive: Archive, mails: MailSettings, signer: Signer) -> Callable[[Notification], WaysOut]:
+    """The links of its recipient's own that a mail carries, if that is a subscriber."""
+    from tosmon.publish import NO_WAYS_OUT
+    from tosmon.publish.letters import ways_out
+
+    def ways_out_of_notification(notification: Notification) -> WaysOut:
+        subscriber = archive.subscribers.by_address(notification.recipient)
+        if subscriber is None or subscriber.state is not SubscriberState.CONFIRMED:
+            return NO_WAYS_OUT
+        keys = dict.fromkeys(TermsKey(alert.service, alert.type) for alert in notification.alerts)
+        ids = {key: archive.subscribers.terms_id(key) for key in keys}
+        return ways_out(subscriber, mails, signer, {key: number for key, number in ids.items() if number is not None})
+
+    return ways_out_of_notification
+
+
+def letters_of(
+    archive: Archive, channel: SmtpChannel, mails: MailSettings, signer: Signer
+) -> Callable[[Callable[[], bool]], Delivered]:
+    """What sends the letters that wait; the argument says when to stop."""
+    from tosmon.deliver import deliver_letters
+    from tosmon.publish.letters import letter_mail
+
+    def render(letter: Letter) -> EmailMessage:
+        names = archive.browse.service_names()
+        copy = archive.subscribers.copy_of(letter.subscriber.handle) if letter.kind is LetterKind.COPY else None
+        return letter_mail(letter, mails, signer, now=now(), names=names, copy=copy)
+
+    return lambda stop: deliver_letters(archive.subscribers, channel, render, now, stop=stop)
+
+
+def suspension_of(archive: Archive) -> Callable[[str, str], None]:
+    """What is done with a recipient whose server refuses it again and again."""
+
+    def suspend(channel: str, recipient: str) -> None:
+        if channel == CHANNEL and archive.subscribers.suspend(recipient, now()):
+            _log.warning("a subscriber is suspended: their server refuses the address; see: tosmon subscribers")
+
+    return suspend
+
+
+def smtp_channel(
+    email: Email, mails: MailSettings, ways_out: Callable[[Notification], WaysOut] | None = None
+) -> SmtpChannel:
     from tosmon.deliver import SmtpChannel, SmtpSettings
+    from tosmon.publish import NO_WAYS_OUT
 
     smtp = SmtpSettings(
         host=email.host,
@@ -183,23 +292,41 @@ def smtp_channel(email: Email, mails: MailSettings) -> SmtpChannel:
         per_minute=email.per_minute,
         ca_file=email.ca_file,
     )
-    return SmtpChannel(smtp, mails, now)
+    ways_out = ways_out or (lambda notification: NO_WAYS_OUT)
+    return SmtpChannel(smtp, mails, now, ways_out=ways_out, most_an_hour=email.most_an_hour)
 
 
-def channels_of(config: Config, feeds: FeedSettings) -> Callable[[], AbstractContextManager[Mapping[str, Channel]]]:
-    """What opens the configured ways of delivery for one round of it."""
-
-    @contextmanager
-    def channels() -> Iterator[Mapping[str, Channel]]:
-        if config.email is None:
-            yield {}
-            return
+def channels_of(
+    config: Config, feeds: FeedSettings, archive: Archive, identity: Identity, stack: ExitStack
+) -> Channels:
+    """The configured ways of delivery, by the name under which they stand in the outbox; `stack` closes what they open."""
+    channels: dict[str, Channel] = {}
+    letters: dict[str, Callable[[Callable[[], bool]], Delivered]] = {}
+    if config.email is not None:
         from tosmon.publish import MailSettings
 
-        with smtp_channel(config.email, MailSettings(config.email.sender, feeds)) as channel:
-            yield {CHANNEL: channel}
+        mails, signer = MailSettings(config.email.sender, feeds), signer_of(identity)
+        channel = smtp_channel(config.email, mails, ways_out_of(archive, mails, signer))
+        channels[CHANNEL], letters[CHANNEL] = channel, letters_of(archive, channel, mails, signer)
+    if config.hooks:
+        from tosmon.cli.hooking import hook_channels
 
-    return channels
+        channels |= hook_channels(config.hooks, config.politeness, feeds, stack)
+    return Channels(channels, letters)
+
+
+class Channels(NamedTuple):
+    """What `Works` takes: the channels, and what goes through one of them before any alert does."""
+
+    channels: Mapping[str, Channel]
+    letters: Mapping[str, Callable[[Callable[[], bool]], Delivered]]
+
+
+def signer_of(identity: Identity) -> Signer:
+    """What makes and knows the links of subscribers."""
+    from tosmon.publish.signed import Signer
+
+    return Signer(identity.secret)
 
 
 def feed_settings(config: Config, identity: Identity) -> FeedSettings:
@@ -238,6 +365,31 @@ def reading(settings: Settings) -> Iterator[tuple[Config, Archive]]:
         yield config, archive
 
 
+def beating(url: str, client: Client) -> Callable[[], None]:
+    """What calls the dead man's switch; a FetchError is logged by who runs it, and the next minute tries again."""
+
+    def beat() -> None:
+        answer = client.get(url)
+        if answer.status >= 400:
+            _log.warning("heartbeat: the switch answered %d", answer.status)
+
+    return beat
+
+
+def rename_services(config: Config, archive: Archive) -> None:
+    """Let services that are declared with a former key go on under the new one; raises ArchiveError."""
+    from tosmon.model import TermsKey
+    from tosmon.publish.feeds import document_feed, service_feed
+
+    def feeds(service: str, type: str | None) -> str:
+        return (service_feed(service, "") if type is None else document_feed(TermsKey(service, type), "")).path
+
+    for service in config.services:
+        for old in service.formerly:
+            if archive.identities.rename(old, service.key, feeds):
+                _log.info("%s goes on as %s", old, service.key)
+
+
 def identity_of(config: Config, archive: Archive) -> Identity:
     """What ids are made of: fixed by the first call ever, from the configuration or, where it says nothing, by chance."""
     site = _authority_in(config.feeds.site_url) if config.feeds.site_url else None
@@ -258,6 +410,7 @@ def _authority_in(site_url: str) -> str | None:
 def works_of(config: Config) -> Iterator[Works]:
     """Everything that looks and tells, with the configuration's documents declared to the archive."""
     from tosmon.archive import Snapshots
+    from tosmon.cli.hooking import hook_addressees
     from tosmon.judge import load_rules
     from tosmon.run import Works
     from tosmon.track.world import World
@@ -266,6 +419,7 @@ def works_of(config: Config) -> Iterator[Works]:
     rules = load_rules(config.rules)
     with ExitStack() as stack:
         archive = stack.enter_context(opened_archive(config))
+        rename_services(config, archive)
         archive.declare(declared, now())
         client = client_of(config.politeness, config.feeds.site_url)
         stack.callback(client.close)
@@ -279,27 +433,61 @@ def works_of(config: Config) -> Iterator[Works]:
             fetcher=fetcher_of(config.politeness, client, browser),
             rules=rules,
             identity=identity,
-            addressees=addressees_of(config.email),
+            addressees=hook_addressees(config.hooks, addressees_of(config.email, archive, now)),
             clock=now,
             confirm_after=config.schedule.confirm_after,
+            unconfirmed_first=frozenset(config.schedule.unconfirmed_first),
         )
+        ways = channels_of(config, feeds, archive, identity, stack)
         yield Works(
             world=world,
             declared={terms.key: terms for terms in declared},
-            channels=channels_of(config, feeds),
+            channels=ways.channels,
             feeds=feeds,
             public=config.public,
             workers=config.schedule.workers,
+            letters=ways.letters,
+            suspend=suspension_of(archive),
+            operators=operators_of(config.email),
+            ping=pinging(config.feeds.hub, client) if config.feeds.hub else None,
+            heartbeat=beating(config.schedule.heartbeat, client) if config.schedule.heartbeat else None,
         )
 
 
 # --- the web -----------------------------------------------------------------------------------------------------------
 
 
-def web_of(config: Config, archive: Archive, feeds: FeedSettings) -> FastAPI:
-    """The web of the archive, which reads it and nothing else."""
-    from tosmon.web import WebSettings, app
+def operator_of(config: Config, archive: Archive, works: Works | None = None) -> Operator | None:
+    """What the operator may do on the web, if there is a token; telling people takes the works that do it."""
+    if config.web.token is None:
+        return None
+    from tosmon.track import operating, pinned
+    from tosmon.web import Operator
 
+    token = config.web.token.get_secret_value()
+    declared = works.declared if works else {terms.key: terms for terms in declared_terms(config)}
+    operator = Operator(
+        token,
+        pin=lambda key, sentence: pinned.pin(archive, key, sentence, "", now()),
+        declared_paused=frozenset(key for key, terms in declared.items() if terms.paused),
+    )
+    if works is None:
+        return operator
+    return replace(
+        operator,
+        release=lambda change_id: operating.release(change_id, works.declared, works.world).done,
+        mark_as_noise=lambda change_id: operating.mark_as_noise(change_id, works.declared, works.world).done,
+    )
+
+
+def web_of(config: Config, archive: Archive, feeds: FeedSettings, works: Works | None = None) -> FastAPI:
+    """The web of the archive, which reads it, and writes what subscribers choose and its operator decides."""
+    from tosmon.web import Subscribing, WebSettings, app
+
+    mails = config.email is not None
+    subscribing = Subscribing(
+        signer_of(identity_of(config, archive)), sends=mails, open=config.email is not None and config.email.sign_up
+    )
     settings = WebSettings(
         title=config.feeds.title,
         site_url=config.site_url,
@@ -307,5 +495,7 @@ def web_of(config: Config, archive: Archive, feeds: FeedSettings) -> FastAPI:
         snapshots=config.snapshots,
         feeds=feeds,
         late_after=max(timedelta(hours=2), 2 * config.schedule.interval),
+        subscribing=subscribing,
+        operator=operator_of(config, archive, works),
     )
     return app(archive, settings, now)

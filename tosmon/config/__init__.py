@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from tosmon.config.loading import config_from, data_folder, find_config, load_config, user_config
 from tosmon.config.problems import InvalidConfig, Problem
-from tosmon.config.schema import Config, Email, Feeds, Politeness, Recipient, Schedule, Security, Web
+from tosmon.config.schema import Config, Email, Feeds, Hook, HookKind, Politeness, Recipient, Schedule, Security, Web
 
 __all__ = [
     "Config",
     "Email",
     "Feeds",
+    "Hook",
+    "HookKind",
     "InvalidConfig",
     "Politeness",
     "Problem",

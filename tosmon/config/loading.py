@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tosmon.config.problems import InvalidConfig, Place, Problem, as_written, did_you_mean, shown
-from tosmon.config.schema import Config, Folders, Section, doubles
+from tosmon.config.schema import Config, Folders, Section, doubles, hook_variable
 from tosmon.config.written import MAX_CHARACTERS, Written, read_yaml
 from tosmon.errors import ConfigError
 
@@ -74,7 +74,7 @@ def config_from(values: object, folder: Path, environment: Mapping[str, str] | N
 def _checked(written: Written, folders: Folders, environment: Mapping[str, str]) -> Config:
     problems: list[Problem] = []
     secrets = _secrets(environment, problems)
-    values = _with_secrets(written.values, secrets, problems, written)
+    values = _with_secrets(written.values, secrets, environment, problems, written)
     try:
         config = Config.model_validate(values, context=folders)
     except ValidationError as error:
@@ -90,12 +90,15 @@ def _checked(written: Written, folders: Folders, environment: Mapping[str, str])
     return config
 
 
+_SHORTEST_TOKEN = 16
+
+
 # --- secrets ------------------------------------------------------------------------------------------------------
 
 
 def _secrets(environment: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:
     found = {}
-    for name in ("TOSMON_SMTP_PASSWORD", "TOSMON_ARCHIVE"):
+    for name in ("TOSMON_SMTP_PASSWORD", "TOSMON_WEB_TOKEN", "TOSMON_ARCHIVE"):
         try:
             value = _secret(name, environment)
         except InvalidConfig as error:
@@ -120,7 +123,13 @@ def _secret(name: str, environment: Mapping[str, str]) -> str | None:
         raise InvalidConfig.of(Problem(f"{name}_FILE", f"cannot read {file}: {reason}")) from error
 
 
-def _with_secrets(values: object, secrets: Mapping[str, str], problems: list[Problem], written: Written) -> object:
+def _with_secrets(
+    values: object,
+    secrets: Mapping[str, str],
+    environment: Mapping[str, str],
+    problems: list[Problem],
+    written: Written,
+) -> object:
     if not isinstance(values, Mapping):
         return values
     complete = dict(values)
@@ -134,6 +143,55 @@ def _with_secrets(values: object, secrets: Mapping[str, str], problems: list[Pro
         password = secrets.get("TOSMON_SMTP_PASSWORD")
         rest = {key: value for key, value in email.items() if key != "password"}
         complete["email"] = {**rest, "password": SecretStr(password)} if password else rest
+    web = values.get("web")
+    if isinstance(web, Mapping) and "token" in web:
+        fix = "a secret; take it out and set TOSMON_WEB_TOKEN or TOSMON_WEB_TOKEN_FILE in the environment"
+        problems.append(Problem.at(("web", "token"), fix, line=written.line(("web", "token"))))
+        complete["web"] = web = {key: value for key, value in web.items() if key != "token"}
+    if token := secrets.get("TOSMON_WEB_TOKEN"):
+        if len(token) < _SHORTEST_TOKEN:
+            fix = f"at least {_SHORTEST_TOKEN} characters; make one with: openssl rand -hex 24"
+            problems.append(Problem("TOSMON_WEB_TOKEN", fix))
+        elif web is None or isinstance(web, Mapping):
+            complete["web"] = {**(web or {}), "token": SecretStr(token)}
+    if isinstance(values.get("hooks"), Mapping | list | tuple):
+        complete["hooks"] = _hooks_with_secrets(values["hooks"], environment, problems, written)
+    return complete
+
+
+def _hooks_with_secrets(
+    hooks: object, environment: Mapping[str, str], problems: list[Problem], written: Written
+) -> object:
+    """Each hook with what the environment has for it; a secret in the file is a problem, as it is for mail."""
+    if isinstance(hooks, Mapping):
+        named = {name: {**hook, "name": name} if isinstance(hook, Mapping) else hook for name, hook in hooks.items()}
+        return {
+            name: _hook_with_secrets(hook, ("hooks", str(name)), environment, problems, written)
+            for name, hook in named.items()
+        }
+    assert isinstance(hooks, list | tuple)
+    return [
+        _hook_with_secrets(hook, ("hooks", number), environment, problems, written) for number, hook in enumerate(hooks)
+    ]
+
+
+def _hook_with_secrets(
+    hook: object, place: Place, environment: Mapping[str, str], problems: list[Problem], written: Written
+) -> object:
+    if not isinstance(hook, Mapping) or not isinstance(hook.get("name"), str):
+        return hook
+    variable = hook_variable(hook["name"])
+    complete = {key: value for key, value in hook.items() if key not in ("secret", "secret_url")}
+    for key in hook.keys() - complete.keys():
+        fix = f"a secret; take it out and set {variable}_SECRET or {variable}_URL in the environment"
+        problems.append(Problem.at((*place, key), fix, line=written.line((*place, key))))
+    for key, ending in (("secret", "SECRET"), ("secret_url", "URL")):
+        try:
+            value = _secret(f"{variable}_{ending}", environment)
+        except InvalidConfig as error:
+            problems += error.problems
+        else:
+            complete |= {key: SecretStr(value)} if value else {}
     return complete
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,11 +104,13 @@ Authority = Annotated[str, PlainValidator(values.authority)]
 Address = Annotated[str, PlainValidator(values.address)]
 Mailbox = Annotated[str, PlainValidator(values.mailbox)]
 Selectors = Annotated[tuple[model.Selector, ...], PlainValidator(values.selectors)]
+Moment = Annotated[datetime, PlainValidator(values.last_moment)]
 Filters = Annotated[tuple[model.Filter, ...], PlainValidator(values.filters)]
 InputPath = Annotated[Path, PlainValidator(_input_path)]
 DataPath = Annotated[Path, PlainValidator(_data_path)]
 ArchiveUrl = Annotated[str, PlainValidator(_archive)]
 Tags = Annotated[tuple[Line, ...], BeforeValidator(_one_or_list)]
+HookName = Annotated[str, PlainValidator(values.hook_name)]
 
 
 class Section(BaseModel):
@@ -145,6 +147,19 @@ class DeclaredSource(Section):
     browser: bool | None = Field(default=None, description="Read this URL in a browser.")
 
 
+class DeclaredForm(Section):
+    """How a document was to be read until a day: for pages of that time, and when today's form finds nothing."""
+
+    until: Moment = Field(description="The last day (or instant, in UTC) on which this form fitted.")
+    documents: Annotated[
+        tuple[Annotated[DeclaredSource, BeforeValidator(_one_source)], ...], BeforeValidator(_urls)
+    ] = Field(alias="url", description="Where it was then: written as for the terms.")
+    select: Selectors = Field(default=(), description="What was to be taken.")
+    remove: Selectors = Field(default=(), description="What was to be left out of that.")
+    filters: Filters = Field(default=(), description="Steps that mended the page, by name.")
+    browser: bool = Field(default=False, description="Whether it was to be read in a browser.")
+
+
 class DeclaredTerms(Section):
     """One document of a service."""
 
@@ -168,18 +183,30 @@ class DeclaredTerms(Section):
         default=None, description="The language the text must be in; else as the service says."
     )
     paused: bool | None = Field(default=None, description="Do not look for now; else as the service says.")
+    earlier: tuple[DeclaredForm, ...] = Field(
+        default=(), description="Forms that fitted the page in earlier times, for old pages and for bad days."
+    )
 
-    def sources(self, browser: bool) -> tuple[model.SourceDocument, ...]:
-        return tuple(
-            model.SourceDocument(
-                url=source.url,
-                select=self.select if source.select is None else source.select,
-                remove=self.remove if source.remove is None else source.remove,
-                filters=self.filters if source.filters is None else source.filters,
-                browser=browser if source.browser is None else source.browser,
-            )
-            for source in self.documents
+    def form(self, browser: bool) -> model.Form:
+        return model.Form(_sources(self, browser))
+
+    def earlier_forms(self) -> tuple[model.Form, ...]:
+        """In order of time; among forms of one instant the one written last was used last."""
+        forms = (model.Form(_sources(form, form.browser), form.until) for form in self.earlier)
+        return tuple(sorted(forms, key=lambda form: form.valid_until or datetime.max.replace(tzinfo=UTC)))
+
+
+def _sources(declared: DeclaredTerms | DeclaredForm, browser: bool) -> tuple[model.SourceDocument, ...]:
+    return tuple(
+        model.SourceDocument(
+            url=source.url,
+            select=declared.select if source.select is None else source.select,
+            remove=declared.remove if source.remove is None else source.remove,
+            filters=declared.filters if source.filters is None else source.filters,
+            browser=browser if source.browser is None else source.browser,
         )
+        for source in declared.documents
+    )
 
 
 class DeclaredService(Section):
@@ -187,6 +214,9 @@ class DeclaredService(Section):
 
     key: Key = Field(description="What it is known by for ever: in folders, feeds and links. Never change it.")
     name: Line | None = Field(default=None, description="What people call it, if that is not its key. May change.")
+    formerly: Annotated[tuple[Key, ...], BeforeValidator(_one_or_list)] = Field(
+        default=(), description="Keys that it had before: what is archived under them goes on under this one."
+    )
     tags: Tags = Field(default=(), description="Words to group by, for all its documents.")
     interval: Wait | None = Field(
         default=None, description="How often to look at its documents; else `schedule.interval`."
@@ -212,7 +242,14 @@ class Schedule(Section):
         default=timedelta(minutes=10),
         description="How long to wait before the second look that confirms a change; 0s for none.",
     )
+    unconfirmed_first: tuple[model.Severity, ...] = Field(
+        default=(),
+        description="Severities of which people are told at first sight, marked unconfirmed; corrected if need be.",
+    )
     workers: int = Field(default=4, ge=1, le=64, description="How many documents to look at at once.")
+    heartbeat: Url | None = Field(
+        default=None, description="An address to call each minute while looks are made in time: a dead man's switch."
+    )
 
 
 class Politeness(Section):
@@ -294,9 +331,15 @@ class Email(Section):
     recipients: Annotated[
         tuple[Annotated[Recipient, BeforeValidator(_one_recipient)], ...], BeforeValidator(_one_or_list)
     ] = Field(default=(), description="Who is told: addresses, or mappings with `address` and filters.")
+    sign_up: bool = Field(
+        default=True, description="Let people subscribe on the web; else only `tosmon subscribe` adds an address."
+    )
     timeout: Wait = Field(default=timedelta(seconds=30), description="How long to wait for the server.")
     per_minute: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="How many mails it takes in a minute, if it has a limit."
+    )
+    most_an_hour: Annotated[int, Field(ge=1)] = Field(
+        default=20, description="Beyond so many alerts within an hour one recipient gets the rest in one mail."
     )
     ca_file: InputPath | None = Field(
         default=None, description="The certificate of its own authority, if it has one (PEM)."
@@ -308,11 +351,56 @@ class Email(Section):
         return self.port or _SMTP_PORTS[self.security]
 
 
+class HookKind(StrEnum):
+    WEBHOOK = "webhook"
+    APPRISE = "apprise"
+
+
+class Hook(Section):
+    """A program or a chat that is told. Its secrets come from TOSMON_HOOK_<NAME>_SECRET and …_URL (or …_FILE) alone."""
+
+    name: HookName = Field(description="What you call it: small letters, digits and hyphens.")
+    kind: HookKind = Field(
+        default=HookKind.WEBHOOK, description="webhook (a signed POST), or apprise (chats and phones; tosmon[hooks])."
+    )
+    url: Line | None = Field(
+        default=None,
+        description="Where to: http or https. A URL that holds a token, or is apprise's, belongs in the environment.",
+    )
+    severity: model.Severity = Field(
+        default=model.Severity.LOW, description="From which severity on: high, medium or low."
+    )
+    topics: Tags = Field(default=(), description="Only alerts flagged with one of these topics.")
+    services: Tags = Field(default=(), description="Only alerts of these services (their keys).")
+    tags: Tags = Field(default=(), description="Only alerts of documents with one of these tags.")
+    allow_private_addresses: bool = Field(
+        default=False, description="Let it lead to loopback and private networks too."
+    )
+    secret: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    secret_url: SecretStr | None = Field(default=None, exclude=True, repr=False)
+
+    @property
+    def variable(self) -> str:
+        """What its environment variables begin with."""
+        return hook_variable(self.name)
+
+    @property
+    def address(self) -> str | None:
+        """Where it leads, whichever way that was given; a secret."""
+        return self.secret_url.get_secret_value() if self.secret_url else self.url
+
+
+def hook_variable(name: str) -> str:
+    """`news-room` as `TOSMON_HOOK_NEWS_ROOM`."""
+    return f"TOSMON_HOOK_{name.upper().replace('-', '_')}"
+
+
 class Web(Section):
-    """Where the archive is browsed."""
+    """Where the archive is browsed. The operator's token comes from TOSMON_WEB_TOKEN or …_FILE alone."""
 
     host: Line = Field(default="127.0.0.1", description="The address to listen on; 127.0.0.1 is this machine alone.")
     port: int = Field(default=8765, ge=0, le=65535, description="The port; 0 for any free one.")
+    token: SecretStr | None = Field(default=None, exclude=True, repr=False)
 
     @property
     def url(self) -> str:
@@ -343,6 +431,9 @@ class Config(Section):
     politeness: Politeness = Field(default=Politeness(), description="How to behave towards the platforms.")
     feeds: Feeds = Field(default=Feeds(), description="What the feeds call themselves.")
     email: Email | None = Field(default=None, description="Who is told by mail, through which server.")
+    hooks: Annotated[tuple[Hook, ...], BeforeValidator(_keyed("name"))] = Field(
+        default=(), description="Programs and chats that are told: a list, or a mapping from name to settings."
+    )
     web: Web = Field(default=Web(), description="Where the archive is browsed.")
 
     @property
@@ -359,7 +450,8 @@ class Config(Section):
         return model.Terms(
             key=model.TermsKey(service.key, terms.type),
             service_name=service.name or service.key,
-            form=model.Form(terms.sources(browser)),
+            form=terms.form(browser),
+            earlier_forms=terms.earlier_forms(),
             interval=terms.interval or service.interval or self.schedule.interval,
             tags=tuple(dict.fromkeys((*self.tags, *service.tags, *terms.tags))),
             language=terms.language or service.language,
@@ -369,6 +461,14 @@ class Config(Section):
 
 def doubles(config: Config) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Places of services and terms that were declared before, with what to do; letter case alone parts no folders."""
+    seen_hooks: Counter[str] = Counter()
+    for number, hook in enumerate(config.hooks):
+        if seen_hooks[hook.name]:
+            yield (
+                ("hooks", number, "name"),
+                f"there are two hooks called {hook.name}; what waits for them goes by the name",
+            )
+        seen_hooks[hook.name] += 1
     seen_services: Counter[str] = Counter()
     for number, service in enumerate(config.services):
         folded = service.key.casefold()
@@ -393,11 +493,13 @@ def sections() -> dict[str, type[Section]]:
         "services[]": DeclaredService,
         "services[].terms[]": DeclaredTerms,
         "services[].terms[].url[]": DeclaredSource,
+        "services[].terms[].earlier[]": DeclaredForm,
         "schedule": Schedule,
         "politeness": Politeness,
         "feeds": Feeds,
         "email": Email,
         "email.recipients[]": Recipient,
+        "hooks[]": Hook,
         "web": Web,
     }
     return known

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parseaddr
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -61,6 +61,21 @@ def wait(value: object) -> timedelta:
     if length < timedelta(seconds=1):
         expected("a duration of at least 1s", value)
     return length
+
+
+def last_moment(value: object) -> datetime:
+    """An instant in UTC; a bare day stands for its last moment."""
+    what = "a day such as 2024-01-31, or an instant such as 2024-01-31T12:00:00Z"
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value) if len(value) > 10 else date.fromisoformat(value)
+        except ValueError:
+            expected(what, value)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time.max, UTC)
+    expected(what, value)
 
 
 def size(value: object) -> int:
@@ -144,6 +159,13 @@ def mailbox(value: object) -> str:
     """A mail address, with or without a name in front: `tosmon <alerts@example.org>`."""
     if not isinstance(value, str) or _CONTROL.search(value) or not _ADDRESS.match(parseaddr(value)[1]):
         expected("an e-mail address, or a name with the address in <>", value)
+    return value
+
+
+def hook_name(value: object) -> str:
+    """What names a hook in the outbox and, in capitals, its environment variables: `news-room`."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", value) or len(value) > 40:
+        expected("small letters, digits and hyphens, such as news-room", value)
     return value
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tosmon.archive import Archive, Snapshots
 from tosmon.config import Security
-from tosmon.deliver import Channel, SmtpChannel, SmtpSettings
+from tosmon.deliver import SmtpChannel, SmtpSettings
 from tosmon.demo.pages import Pages
 from tosmon.demo.postbox import Postbox
 from tosmon.demo.serve import PORT, listening, serve_archive
@@ -29,11 +29,11 @@ from tosmon.errors import ArchiveError
 from tosmon.fetch import Fetcher
 from tosmon.http import Client, Limits
 from tosmon.judge import load_rules
-from tosmon.model import Alert, AlertKind, Direction, Outcome
+from tosmon.model import Addressee, Alert, AlertKind, Direction, Outcome
 from tosmon.publish import FeedSettings, MailSettings
 from tosmon.publish.text import line
 from tosmon.publish.words import DIRECTION
-from tosmon.run import LEASE, FeedFiles, Looked, Works, deliver, look
+from tosmon.run import LEASE, FeedFiles, Looked, Works, bring_up_profiles, deliver, look
 from tosmon.track import World, remind
 
 READER = "you@reader.example"
@@ -110,6 +110,7 @@ def run(
         works = stack.enter_context(_works(folder, story, clock, site.address, address, postbox.port))
         looks = _live(works, story, clock, report)
         FeedFiles(works).write_new()
+        bring_up_profiles(works)
         result = _result(works, folder, looks, postbox, time.perf_counter() - began, address if socket else None)
         report("")
         for text in _summary(result):
@@ -152,16 +153,12 @@ def _works(folder: Path, story: Story, clock: _Clock, site: str, address: str, s
             fetcher=Fetcher(client, pause=timedelta(0)),
             rules=load_rules(),
             identity=identity,
-            addressees=lambda alert: [(_CHANNEL, READER)],
+            addressees=lambda alert: [Addressee(_CHANNEL, READER)],
             clock=clock,
         )
         smtp = SmtpSettings("127.0.0.1", smtp_port, Security.NONE)
         mails = MailSettings(f"tosmon demo <alerts@{_AUTHORITY}>", feeds)
-
-        @contextmanager
-        def channels() -> Iterator[Mapping[str, Channel]]:
-            with SmtpChannel(smtp, mails, clock) as channel:
-                yield {_CHANNEL: channel}
+        channels = {_CHANNEL: SmtpChannel(smtp, mails, clock)}
 
         yield Works(world, {one.key: one for one in terms}, channels, feeds, folder / "public", workers=1)
     finally:

@@ -15,9 +15,9 @@ from enum import StrEnum
 from urllib.parse import quote
 
 from tosmon.errors import ConfigError
-from tosmon.model import Alert, AlertKind, TermsKey
+from tosmon.model import Alert, AlertKind, Direction, TermsKey
 from tosmon.publish.text import line
-from tosmon.publish.words import SEVERITY, topic_name
+from tosmon.publish.words import DIRECTION, SEVERITY, topic_name
 
 ENTRIES = 100
 """How many of the latest alerts a feed holds."""
@@ -30,6 +30,9 @@ class FeedKind(StrEnum):
     TOPIC = "topic"
     SEVERITY = "severity"
     TAG = "tag"
+    PROFILE = "profile"
+    PINS = "pins"
+    INCIDENTS = "incidents"  # for whoever runs the monitor; of no use to readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,21 @@ def feed_uid(feed: Feed, settings: FeedSettings) -> str:
 ALL = Feed(FeedKind.ALL, "All changes", "all", "Every change of terms that people are told of.")
 
 
+PROFILE_TOPICS = ("ai_training", "content_license")
+"""What a platform may do with people's work: a flag on one of these changes its profile."""
+
+PROFILE = Feed(
+    FeedKind.PROFILE,
+    "Who may use your work",
+    "profile",
+    "Changes of what platforms may do with your work: train AI on it, or use it under your licence.",
+)
+
+PINS = Feed(
+    FeedKind.PINS, "Pinned sentences", "pins", "Sentences that the operator pinned, when they change or disappear."
+)
+
+
 def service_feed(service: str, service_name: str) -> Feed:
     name = line(service_name) or service
     return Feed(FeedKind.SERVICE, name, f"service/{file_name(service)}", f"Changes of the terms of {name}.")
@@ -138,6 +156,23 @@ def topic_feed(topic: str) -> Feed:
     return Feed(FeedKind.TOPIC, name, f"topic/{file_name(topic)}", f"Changes of terms flagged “{name}”.")
 
 
+def direction_feed(topic: str, direction: Direction) -> Feed:
+    """A profile topic, one way: what got worse (or better) for users; a flag that does both stands in both."""
+    name, way = topic_name(topic), DIRECTION[direction][1].lower()
+    path = f"topic/{file_name(topic)}/{direction.value}"
+    return Feed(FeedKind.PROFILE, f"{name}: {way}", path, f"Changes of terms flagged “{name}” that are {way}.")
+
+
+def profile_feeds(alert: Alert) -> tuple[Feed, ...]:
+    """The feeds of changed profiles that an alert stands in, by its flags; neutral ones change no profile."""
+    found: list[Feed] = []
+    for flag in alert.flags:
+        if flag.topic in PROFILE_TOPICS:
+            ways = [Direction.WORSE, Direction.BETTER] if flag.direction is Direction.MIXED else [flag.direction]
+            found += [direction_feed(flag.topic, way) for way in ways if way is not Direction.NEUTRAL]
+    return (PROFILE, *dict.fromkeys(found)) if found else ()
+
+
 def severity_feed(severity: str) -> Feed:
     name = SEVERITY.get(severity, line(severity))
     return Feed(FeedKind.SEVERITY, name, f"severity/{file_name(severity)}", f"Changes of terms of {name.lower()}.")
@@ -149,13 +184,14 @@ def tag_feed(tag: str) -> Feed:
 
 
 def feeds_for(alert: Alert) -> tuple[Feed, ...]:
-    """The feeds an alert stands in: all, its service, document, severity, topics and tags; each once, in that order."""
+    """The feeds an alert stands in, each once: all, its service, document, severity, topics, profile and tags."""
     feeds = [
         ALL,
         service_feed(alert.service, alert.service_name),
         document_feed(TermsKey(alert.service, alert.type), alert.service_name),
         severity_feed(alert.severity.value),
         *(topic_feed(flag.topic) for flag in alert.flags),
+        *profile_feeds(alert),
         *(tag_feed(tag) for tag in alert.tags),
     ]
     return tuple(dict.fromkeys(feeds))

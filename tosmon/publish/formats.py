@@ -69,9 +69,9 @@ def json_feed(alerts: Sequence[Alert], feed: Feed, settings: FeedSettings, forme
         "hubs": [{"type": "WebSub", "url": settings.hub}] if settings.hub else None,
     }
     opening = _json({name: value for name, value in head.items() if value})[:-1]
-    items = _lines(shown, settings, FeedFormat.JSON, former)
+    items = _block(shown, settings, FeedFormat.JSON, former)
     mark = _layout(settings, FeedFormat.JSON)
-    return opening + b', "items": [\n' + b",\n".join(items) + b"\n],\n" + mark + b"\n" + _ENDS[FeedFormat.JSON]
+    return b"".join([opening, b', "items": [\n', *items, b"\n],\n", mark, b"\n", _ENDS[FeedFormat.JSON]])
 
 
 def feed_title(feed: Feed, settings: FeedSettings) -> str:
@@ -92,6 +92,44 @@ _IDS = {
     FeedFormat.ATOM: (b"<entry><id>", b"</id>"),
     FeedFormat.JSON: (b'{"id": "', b'"'),
 }
+
+
+_NEW = 10  # alerts at once, at most, for which a feed is worth taking over in one piece
+
+
+def _block(
+    alerts: Sequence[Alert], settings: FeedSettings, format: FeedFormat, former: bytes
+) -> list[bytes | memoryview]:
+    """All entries of a feed as they stand in it, in pieces to be joined: half a megabyte is copied once."""
+    between = b",\n" if format is FeedFormat.JSON else b"\n"
+    found = _overlap(alerts, settings, format, former)
+    if found is None:
+        return [between.join(_lines(alerts, settings, format, former))] if alerts else []
+    new, kept = found
+    return [*(piece for written in _lines(alerts[:new], settings, format, b"") for piece in (written, between)), kept]
+
+
+def _overlap(
+    alerts: Sequence[Alert], settings: FeedSettings, format: FeedFormat, former: bytes
+) -> tuple[int, memoryview] | None:
+    """How many alerts are new since the former feed, and its entries of the others in one piece.
+
+    `None` when it is not the log that goes on: laid out in another way, or its entries are not those that are wanted.
+    """
+    if not alerts or not former.endswith(b"\n" + _layout(settings, format) + b"\n" + _ENDS[format]):
+        return None
+    opening, closing = _IDS[format]
+    uids = [alert.uid.encode("utf-8", "replace") for alert in alerts]
+    start = former.find(b"\n" + _STARTS[format]) + 1
+    first = former.find(opening, start) + len(opening)
+    known = former[first : former.find(closing, first)]
+    last = former.rfind(opening + uids[-1] + closing)
+    if not start or known not in uids[:_NEW] or last < 0:
+        return None
+    end, new = former.index(b"\n", last), uids.index(known)
+    if former.count(b"\n", start, end) != len(uids) - new - 1:
+        return None
+    return new, memoryview(former)[start : end - (former[end - 1 : end] == b",")]
 
 
 def _lines(alerts: Sequence[Alert], settings: FeedSettings, format: FeedFormat, former: bytes) -> list[bytes]:
@@ -150,12 +188,13 @@ _TAGS = {FeedFormat.RSS: b"item", FeedFormat.ATOM: b"entry"}
 def _xml(alerts: Sequence[Alert], feed: Feed, settings: FeedSettings, format: FeedFormat, former: bytes) -> bytes:
     shown = latest(alerts)
     updated = max((alert.at for alert in shown), default=settings.start)
-    head = _written(_generator(feed, settings, updated, format), format).removesuffix(_ENDS[format].rstrip())
-    lines = _lines(shown, settings, format, former)
-    return b"\n".join([head, *lines, _layout(settings, format), _ENDS[format]])
+    head = written(generator_of(feed, settings, updated, format), format).removesuffix(_ENDS[format].rstrip())
+    entries = _block(shown, settings, format, former)
+    rest = [b"\n", *entries] if entries else []
+    return b"".join([head, *rest, b"\n", _layout(settings, format), b"\n", _ENDS[format]])
 
 
-def _generator(feed: Feed, settings: FeedSettings, updated: datetime, format: FeedFormat) -> FeedGenerator:
+def generator_of(feed: Feed, settings: FeedSettings, updated: datetime, format: FeedFormat) -> FeedGenerator:
     generator = FeedGenerator()
     title = feed_title(feed, settings)
     generator.id(feed_uid(feed, settings))
@@ -191,9 +230,9 @@ class _HubLink(BaseExtension):  # type: ignore[misc]
         return feed
 
 
-def _written(generator: FeedGenerator, format: FeedFormat) -> bytes:
-    written: bytes = generator.rss_str() if format is FeedFormat.RSS else generator.atom_str()
-    return written.rstrip()
+def written(generator: FeedGenerator, format: FeedFormat) -> bytes:
+    body: bytes = generator.rss_str() if format is FeedFormat.RSS else generator.atom_str()
+    return body.rstrip()
 
 
 def _element(told: Entry, format: FeedFormat) -> bytes:
@@ -204,10 +243,10 @@ def _element(told: Entry, format: FeedFormat) -> bytes:
     generator.description("x")
     generator.link(href="x")
     generator.add_entry(_feed_entry(told))
-    written = _written(generator, format)
+    body = written(generator, format)
     # All text is escaped: the tags themselves occur once.
-    start = written.index(b"<" + _TAGS[format])
-    return written[start : written.index(b"</" + _TAGS[format] + b">") + len(_TAGS[format]) + 3]
+    start = body.index(b"<" + _TAGS[format])
+    return body[start : body.index(b"</" + _TAGS[format] + b">") + len(_TAGS[format]) + 3]
 
 
 def _feed_entry(told: Entry) -> FeedEntry:
@@ -305,6 +344,8 @@ def opml(feeds: Sequence[Feed], settings: FeedSettings, format: FeedFormat = Fee
 
 
 _GROUPS = {
+    FeedKind.PROFILE: "Who may use your work",
+    FeedKind.PINS: "Pinned sentences",
     FeedKind.SERVICE: "Services",
     FeedKind.DOCUMENT: "Documents",
     FeedKind.TOPIC: "Topics",

@@ -14,6 +14,10 @@ def change_path(change_id: int) -> str:
     return f"/changes/{change_id}"
 
 
+def version_path(version_id: int) -> str:
+    return f"/versions/{version_id}"
+
+
 def service_path(service: str) -> str:
     return f"/services/{_part(service)}"
 
@@ -30,3 +34,22 @@ def _part(key: str) -> str:
 def on(site_url: str, path: str) -> str:
     """The path on that site, whether or not the site's address ends in a slash."""
     return site_url.rstrip("/") + path
+
+
+# --- subscriptions: each token is a signed one of `publish.signed` ---------------------------------------------------
+
+
+def confirm_path(token: str) -> str:
+    return f"/subscribe/confirm/{token}"
+
+
+def choices_path(token: str) -> str:
+    return f"/subscription/{token}"
+
+
+def unsubscribe_path(token: str) -> str:
+    return f"/unsubscribe/{token}"
+
+
+def mute_path(token: str) -> str:
+    return f"/mute/{token}"

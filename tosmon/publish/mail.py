@@ -8,34 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import EmailPolicy
-from email.utils import format_datetime, parseaddr
 from functools import cache
 
 import css_inline
 
-from tosmon.errors import DeliveryError
 from tosmon.model import Alert, Notification
 from tosmon.publish.entries import summary
-from tosmon.publish.feeds import FeedSettings
+from tosmon.publish.headers import NO_WAYS_OUT, MailSettings, WaysOut, new_message
+from tosmon.publish.links import on, version_path
 from tosmon.publish.rendering import template
-from tosmon.publish.text import line, visible, web_address
+from tosmon.publish.text import line, web_address
 from tosmon.publish.told import Room, Told, tell
 from tosmon.publish.words import SEVERITY
-
-
-@dataclass(frozen=True, slots=True)
-class MailSettings:
-    """Whom mails are from (`Name <address>`), what the archive calls itself, and how large a mail may be in bytes."""
-
-    sender: str
-    feeds: FeedSettings
-    largest: int = 100_000
-
 
 # The first room is what a mail shows; each next one is tried when the mail is larger than allowed.
 _ROOMS = (
@@ -47,19 +33,12 @@ _ROOMS = (
 
 
 def mail(
-    notification: Notification, settings: MailSettings, *, now: datetime, unsubscribe_url: str | None = None
+    notification: Notification, settings: MailSettings, *, now: datetime, ways_out: WaysOut = NO_WAYS_OUT
 ) -> EmailMessage:
-    """The mail for this notification, sent at `now`.
-
-    With an `unsubscribe_url` it carries one-click unsubscription (RFC 8058). Raises `DeliveryError` (permanent) for a
-    recipient that is no mail address.
-    """
-    to = _address(notification.recipient)
-    if to is None:
-        raise DeliveryError(f"{line(notification.recipient, 100)!r} is no mail address", permanent=True)
+    """The mail for this notification of one alert, sent at `now`; raises `DeliveryError` (see `new_message`)."""
     for room in _ROOMS:
         told = tell(notification.alert, settings.feeds, room)
-        message = _message(notification, told, to, settings, now, web_address(unsubscribe_url or ""))
+        message = _message(notification, told, settings, now, ways_out)
         if len(message.as_bytes()) <= settings.largest:
             break
     return message
@@ -92,35 +71,39 @@ def subject(alert: Alert, told: Told) -> str:
 
 
 def _message(
-    notification: Notification, told: Told, to: Address, settings: MailSettings, now: datetime, unsubscribe: str | None
+    notification: Notification, told: Told, settings: MailSettings, now: datetime, ways_out: WaysOut
 ) -> EmailMessage:
     alert, feeds = notification.alert, settings.feeds
-    message = EmailMessage(policy=_POLICY)
-    message["From"] = _sender(settings.sender)
-    message["To"] = to
-    message["Subject"] = _words(subject(alert, told))
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = _id_header(notification.message_id)
-    message["In-Reply-To"] = message["References"] = thread_id(alert, feeds.host)
-    message["List-Id"] = (
-        f'"{re.sub(r"[^A-Za-z0-9 .-]", "", feeds.title)[:60].strip() or "tosmon"}" <alerts.{feeds.host}>'
+    message = new_message(
+        settings, notification.recipient, subject(alert, told), notification.message_id, now, ways_out.unsubscribe
     )
+    message["In-Reply-To"] = message["References"] = thread_id(alert, feeds.host)
     message["Archived-At"] = f"<{told.change_url}>"  # RFC 5064
-    message["Auto-Submitted"] = "auto-generated"
-    if unsubscribe:
-        message["List-Unsubscribe"] = f"<{unsubscribe}>"
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     values = {
         "told": told,
         "preview": preview(told),
-        "unsubscribe": unsubscribe,
-        "archive": feeds.title,
-        "archive_url": f"{feeds.site_url.rstrip('/')}/",
+        "version_url": on(feeds.site_url, version_path(alert.version_id)) if alert.version_id else None,
         "severity": SEVERITY[alert.severity],
     }
-    message.set_content(template("mail.txt").render(values))
-    message.add_alternative(_inliner().inline(template("mail.html").render(values)), subtype="html")
+    fill(message, "mail", values | common_values(settings, ways_out))
     return message
+
+
+def common_values(settings: MailSettings, ways_out: WaysOut) -> dict[str, object]:
+    """What the foot of every mail says: who sends it, and how to hear less."""
+    return {
+        "archive": line(settings.feeds.title, 100),
+        "archive_url": f"{settings.feeds.site_url.rstrip('/')}/",
+        "unsubscribe": web_address(ways_out.unsubscribe or ""),
+        "mute": web_address(ways_out.mute or ""),
+        "choose": web_address(ways_out.settings or ""),
+    }
+
+
+def fill(message: EmailMessage, name: str, values: dict[str, object]) -> None:
+    """Put both bodies in: templates `name`.txt and `name`.html, the latter with its style moved into the tags."""
+    message.set_content(template(f"{name}.txt").render(values))
+    message.add_alternative(_inliner().inline(template(f"{name}.html").render(values)), subtype="html")
 
 
 def preview(told: Told) -> str:
@@ -132,62 +115,3 @@ def preview(told: Told) -> str:
 def _inliner() -> css_inline.CSSInliner:
     # At-rules stay for dark mode and phones; nothing is ever loaded from anywhere.
     return css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
-
-
-# --- headers ------------------------------------------------------------------------------------------------------
-
-
-class _Policy(EmailPolicy):
-    """SMTP's line ends, text in seven bits, and addresses in angle brackets left whole.
-
-    The standard library turns a word that is longer than a line into an encoded word, which makes a List-Unsubscribe
-    unreadable to the servers that look for it.
-    """
-
-    _WHOLE = frozenset({"archived-at", "in-reply-to", "list-id", "list-unsubscribe", "message-id", "references"})
-
-    def fold(self, name: str, value: str) -> str:
-        return f"{name}: {value}{self.linesep}" if name.lower() in self._WHOLE else super().fold(name, value)
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        return self.fold(name, value).encode("ascii", "surrogateescape")
-
-
-_POLICY = _Policy(linesep="\r\n", cte_type="7bit")
-
-
-def _words(text: str) -> str:
-    """Words for a header. The standard library would decode an encoded word in them, line breaks and all."""
-    return text.replace("=?", "= ?")
-
-
-_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
-
-
-def _id_header(value: str) -> str:
-    if not _ID.fullmatch(value):
-        raise ValueError(f"no Message-ID: {value!r}")
-    return value
-
-
-# One address and nothing around it: no list, no name, no comment, no way to a second header.
-_ONE_ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:\"@]+@[^\s<>()\[\]\\,;:\"@]+")
-
-
-def _address(text: str, name: str = "") -> Address | None:
-    text = text.strip()
-    if text != visible(text) or len(text) > 254 or not _ONE_ADDRESS.fullmatch(text):
-        return None
-    user, _, domain = text.rpartition("@")
-    try:
-        return Address(name, user, domain.encode("idna").decode("ascii"))
-    except (ValueError, UnicodeError):  # an empty label, two dots in a row
-        return None
-
-
-def _sender(sender: str) -> Address:
-    name, spec = parseaddr(visible(sender))
-    address = _address(spec, _words(line(name, 80)))
-    if address is None:
-        raise DeliveryError(f"email.from: {sender!r} is no mail address", permanent=False)
-    return address

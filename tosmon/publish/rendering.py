@@ -11,6 +11,7 @@ from tosmon.model import Direction, EditKind
 from tosmon.publish import style
 from tosmon.publish.marks import runs_html, runs_text
 from tosmon.publish.told import Side
+from tosmon.publish.words import day
 
 WIDTH = 76
 
@@ -60,6 +61,7 @@ def _environment() -> Environment:
         runs_html=runs_html,
         wrapped=wrapped,
         said=said,
+        day=day,
         REMOVED=EditKind.REMOVED,
     )
     return environment

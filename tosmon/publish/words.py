@@ -25,6 +25,9 @@ _TOPICS = {
     "service_license": "Licence to the service",
 }
 
+TOPICS = tuple(_TOPICS)
+"""The topics that tosmon brings rules for; others may come with rules of one's own."""
+
 KIND = {
     AlertKind.UNCONFIRMED: ("Unconfirmed", "Seen once so far: a second look will confirm or correct this."),
     AlertKind.CORRECTION: ("Correction", "This corrects what was told before."),
