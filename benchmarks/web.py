@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import os
 import random
 import resource
 import socket
@@ -25,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 import uvicorn
@@ -53,6 +55,7 @@ from tosmon.model import (
 )
 from tosmon.publish import alert_uid, feeds_for, links
 from tosmon.web import WebSettings, app
+from tosmon.web.serving import settle
 
 NOW = datetime(2026, 11, 3, 9, 12, tzinfo=UTC)
 _VOCABULARY = (
@@ -68,6 +71,8 @@ class Filled:
     keys: list[TermsKey]
     changes: list[int]
     versions: list[int]
+    by_document: dict[TermsKey, list[int]]
+    new: list[str]
 
 
 def fill(archive: Archive, documents: int, versions: int, chance: random.Random) -> None:
@@ -182,8 +187,9 @@ def _change(
 
 
 def _serve(url: str, port: int) -> None:
-    archive = Archive(url)
-    uvicorn.run(app(archive, WebSettings(), lambda: NOW), port=port, log_level="critical", access_log=False)
+    made = app(Archive(url), WebSettings(), lambda: NOW)
+    settle()
+    uvicorn.run(made, port=port, log_level="critical", access_log=False)
 
 
 @contextmanager
@@ -208,7 +214,11 @@ def served(url: str) -> Iterator[tuple[str, int]]:
         process.join()
 
 
-def addresses(filled: Filled, chance: random.Random) -> dict[str, Callable[[], str]]:
+Kinds = dict[str, Callable[[], str]]
+"""For each kind of page, what gives the address of one."""
+
+
+def addresses(filled: Filled, chance: random.Random) -> Kinds:
     def key() -> TermsKey:
         return chance.choice(filled.keys)
 
@@ -220,6 +230,13 @@ def addresses(filled: Filled, chance: random.Random) -> dict[str, Callable[[], s
 
     def day() -> str:
         return f"{chance.randrange(2021, 2027)}-0{chance.randrange(1, 10)}-15"
+
+    def words(count: int) -> str:
+        return "+".join(chance.choice(_WORDS) for _ in range(count))
+
+    def compared() -> str:
+        whose, ids = chance.choice(list(filled.by_document.items()))
+        return f"{links.document_path(whose)}/compare?from={chance.choice(ids)}&to={chance.choice(ids)}"
 
     return {
         "home": lambda: "/",
@@ -235,12 +252,28 @@ def addresses(filled: Filled, chance: random.Random) -> dict[str, Callable[[], s
         "change, side by side": lambda: f"{links.change_path(change())}?view=side",
         "version": lambda: f"/versions/{version()}",
         "text on a day": lambda: f"{links.document_path(key())}/at/{day()}",
+        "two versions compared": lambda: compared(),
+        "patch": lambda: f"{links.change_path(change())}/patch",
+        "Markdown": lambda: f"/versions/{version()}/text",
+        "search, a word": lambda: f"/search?q={words(1)}",
+        "search, two words": lambda: f"/search?q={words(2)}",
+        "search, a phrase": lambda: f"/search?q=%22{words(2)}%22",
+        "search, a beginning": lambda: f"/search?q={words(1)[:3]}*",
+        "search, in a service": lambda: f"/search?q={words(1)}&service={key().service}",
+        "search, in a time": lambda: f"/search?q={words(2)}&since={day()}&until={day()}&order=first",
         "feeds": lambda: "/feeds",
+        "OPML": lambda: "/feeds.opml",
         "incidents": lambda: "/incidents",
         "health": lambda: "/health",
-        "api: changes": lambda: "/api/changes",
-        "api: version": lambda: f"/api/versions/{version()}",
-        "api: services": lambda: "/api/services",
+        "api: changes": lambda: "/api/v1/changes",
+        "api: version": lambda: f"/api/v1/versions/{version()}",
+        "api: change": lambda: f"/api/v1/changes/{change()}",
+        "api: services": lambda: "/api/v1/services",
+        "api: documents": lambda: f"/api/v1/services/{quote(key().service)}",
+        "api: versions": lambda: f"/api/v1{links.document_path(key())}/versions",
+        "api: text on a day": lambda: f"/api/v1{links.document_path(key())}/at/{day()}",
+        "api: search": lambda: f"/api/v1/search?q={words(2)}",
+        "api: description": lambda: "/api/openapi.json",
     }
 
 
@@ -268,14 +301,80 @@ def main() -> None:
         if fresh:
             fill(archive, asked.documents, asked.versions, chance)
         counts = archive.browse.counts()
-        keys = [document.key for document in archive.browse.documents()]
-        changes = [change.id for change in archive.browse.changes(limit=20_000)]
+        documents = archive.browse.documents()
+        keys = [document.key for document in documents]
+        by_document = {one.key: [mark.id for mark in archive.browse.version_marks(one.id)] for one in documents[::9]}
+        latest = archive.browse.changes(limit=20_000)
+        changes = [change.id for change in latest]
+        new = ["/"] * 10 + [links.change_path(change.id) for change in latest[:30]]
+        new += [links.document_path(change.key) for change in latest[:10]]
         versions = list(range(1, counts["versions"] + 1))
         archive.close()
         print(json.dumps(counts), f"{file.stat().st_size / 1e6:.0f} MB", flush=True)
-        measured = measure(url, Filled(keys, changes, versions), asked.requests, chance)
+        measured = measure(url, Filled(keys, changes, versions, by_document, new), asked.requests, chance)
     if asked.out:
         asked.out.write_text(json.dumps({"archive": counts, **measured}, indent=2))
+
+
+Figures = dict[str, float]
+PAUSE = 4.0
+"""Seconds for which a reader reads before the next page."""
+
+
+def at_leisure(base: str, kinds: Kinds, new: Sequence[str], chance: random.Random, seconds: float = 30) -> Figures:
+    """100 people who read: each asks for a page, reads it for a while, and asks for the next.
+
+    Three pages of four are what is new (`new`: the first page, the latest changes and their documents), which others read,
+    too; one of four is any page of any kind.
+    """
+
+    def page() -> str:
+        return base + (chance.choice(new) if chance.random() < 0.75 else chance.choice(list(kinds.values()))())
+
+    plans = [[page() for _ in range(30)] for _ in range(100)]
+    starts = [chance.random() * PAUSE for _ in plans]
+    pauses = [[chance.expovariate(1 / PAUSE) for _ in plan] for plan in plans]
+    began = time.perf_counter()
+
+    def reader(number: int) -> list[float]:
+        times = []
+        time.sleep(starts[number])
+        with requests.Session() as session:
+            for address, pause in zip(plans[number], pauses[number], strict=True):
+                if time.perf_counter() - began > seconds:
+                    break
+                times.append(timed(session, address))
+                time.sleep(pause)
+        return times
+
+    with ThreadPoolExecutor(100) as readers:
+        times = sorted(found for mine in readers.map(reader, range(100)) for found in mine)
+    return {
+        "pages": len(times),
+        "pages_a_second": round(len(times) / (time.perf_counter() - began), 1),
+        "median_ms": round(statistics.median(times), 1),
+        "p95_ms": round(times[int(len(times) * 0.95) - 1], 1),
+    }
+
+
+def without_pause(base: str, kinds: Kinds, chance: random.Random) -> Figures:
+    """100 programs that ask for the next page as soon as they have one: how much one process can give."""
+    wanted = [base + address() for address in kinds.values() for _ in range(60)]
+    chance.shuffle(wanted)
+    began = time.perf_counter()
+    with ThreadPoolExecutor(100) as readers, requests.Session() as session:
+        session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=100))
+        list(readers.map(lambda address: timed(session, address), wanted))
+    return {"pages_a_second": round(len(wanted) / (time.perf_counter() - began))}
+
+
+def _cpu_ms(process: int) -> float:
+    """What the server has worked so far: waits of a busy machine are not in it."""
+    status = Path(f"/proc/{process}/stat")
+    if not status.exists():
+        return 0.0
+    fields = status.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def measure(url: str, filled: Filled, each: int, chance: random.Random) -> dict[str, object]:
@@ -285,22 +384,26 @@ def measure(url: str, filled: Filled, each: int, chance: random.Random) -> dict[
         every: list[float] = []
         with requests.Session() as session:
             for name, address in kinds.items():
+                timed(session, base + address())
+                before = _cpu_ms(process)
                 times = sorted(timed(session, base + address()) for _ in range(each))
+                cpu = (_cpu_ms(process) - before) / each
                 every += times
                 p95 = times[int(len(times) * 0.95) - 1]
-                results[name] = {"median_ms": round(statistics.median(times), 1), "p95_ms": round(p95, 1)}
+                results[name] = {
+                    "median_ms": round(statistics.median(times), 1),
+                    "p95_ms": round(p95, 1),
+                    "cpu_ms": round(cpu, 1),
+                }
                 middle = statistics.median(times)
-                print(f"{name:28} median {middle:7.1f} ms   p95 {p95:7.1f} ms   slowest {times[-1]:7.1f} ms")
+                print(
+                    f"{name:28} median {middle:7.1f} ms   p95 {p95:7.1f} ms   slowest {times[-1]:7.1f}   CPU {cpu:6.1f}"
+                )
         results["all"] = {"p95_ms": round(sorted(every)[int(len(every) * 0.95) - 1], 1)}
-        wanted = [base + address() for address in kinds.values() for _ in range(100)]
-        chance.shuffle(wanted)
-        began = time.perf_counter()
-        with ThreadPoolExecutor(100) as readers, requests.Session() as session:
-            session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=100))
-            list(readers.map(lambda address: timed(session, address), wanted))
-        rate = len(wanted) / (time.perf_counter() - began)
-        results["100 readers at once"] = {"pages_a_second": round(rate)}
-        print(f"100 readers at once: {rate:.0f} pages a second; p95 of all kinds alone {results['all']}")
+        results["100 readers"] = at_leisure(base, kinds, filled.new, chance)
+        print(f"100 readers, a page each every {PAUSE} s: {results['100 readers']}")
+        results["100 readers without a pause"] = without_pause(base, kinds, chance)
+        print(f"100 readers without a pause: {results['100 readers without a pause']}; p95 alone {results['all']}")
         status = Path(f"/proc/{process}/status")
         if status.exists():
             peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

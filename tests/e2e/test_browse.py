@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from tosmon.archive import Archive
 from tosmon.publish import links
+from tosmon.web import Operator, WebSettings, app
+from tosmon.web.static_site import export_site
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))  # the filled archive of the tests over HTTP
 import web_story as story
@@ -89,7 +92,7 @@ class Seen:
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_from_the_first_page_to_the_words_and_back(chromium: Any, base: str, scripts: bool, width: int) -> None:
-    """Home, filter, change, the flag's quote, the version, since when, the change again, subscribe."""
+    """Home, filter, change, the flag's quote, the version, since when, search, profile, subscribe."""
     seen = Seen(chromium, base, viewport={"width": width, "height": 800}, java_script_enabled=scripts)
     page = seen.page
     seen.go("/")
@@ -108,6 +111,18 @@ def test_from_the_first_page_to_the_words_and_back(chromium: Any, base: str, scr
     page.locator(".backing").get_by_role("link", name="text seen 3 November 2026").click()
     page.get_by_role("link", name="since 3 November 2026").first.click()
     assert "/changes/" in page.url
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_label("Words, or").fill('"improve and evaluate"')
+    page.get_by_role("button", name="Search", exact=True).click()
+    hit = page.locator(".hit").first
+    assert "Inkwell Studio · Terms of Service" in hit.inner_text() and "stands now" in hit.inner_text()
+    assert hit.locator("mark").inner_text() == "improve and evaluate"
+    hit.get_by_role("link", name="Inkwell Studio").click()
+    assert "/versions/" in page.url and "#p" in page.url
+    page.get_by_role("link", name="Profiles", exact=True).click()
+    assert page.url.endswith("/profiles")
+    page.get_by_role("link", name="Mail", exact=True).first.click()
+    assert page.locator("main input[type=email]").is_visible()
     page.get_by_role("link", name="Feeds", exact=True).first.click()
     assert page.get_by_role("link", name="all feeds as OPML").is_visible()
     seen.close()
@@ -181,4 +196,45 @@ def test_the_page_can_be_walked_by_keyboard(chromium: Any, base: str, changes: d
         seen.page.keyboard.press("Tab")
         width = seen.page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
         assert float(width.removesuffix("px")) >= 2
+    seen.close()
+
+
+def test_the_operator_pauses_and_resumes_in_a_browser(chromium: Any, tmp_path: Path) -> None:
+    """Login, cookie, proof and the policies of a real browser go together; without scripts as well."""
+    archive = Archive(f"sqlite:///{tmp_path}/archive.sqlite")
+    story.tell(archive, tmp_path / "snapshots")
+    application = app(archive, WebSettings(operator=Operator("a token, long enough")), lambda: story.NOW)
+    with serving(application) as address:
+        seen = Seen(chromium, address, java_script_enabled=False)
+        seen.go("/operator")
+        seen.page.get_by_label("Token").fill("a token, long enough")
+        seen.page.get_by_role("button", name="Log in").click()
+        seen.go(links.document_path(story.INKWELL))
+        for button, said in (("Pause", "Paused"), ("Resume", "Resumed"), ("Look now", "It is due now")):
+            seen.page.get_by_role("button", name=button).click()
+            assert said in seen.page.locator(".operating [role=status]").inner_text()
+        seen.page.get_by_role("button", name="Log out").click()
+        seen.go(links.document_path(story.INKWELL))
+        assert seen.page.get_by_role("button", name="Pause").count() == 0
+        seen.close()
+    archive.close()
+
+
+def test_the_exported_site_is_read_from_a_disk(chromium: Any, tmp_path: Path) -> None:
+    """Opened as files, pages have their style and script, and links lead from one to the other."""
+    archive = Archive(f"sqlite:///{tmp_path}/archive.sqlite")
+    story.tell(archive, tmp_path / "snapshots")
+    with ThreadPoolExecutor(1) as elsewhere:  # playwright's event loop runs in this thread
+        elsewhere.submit(export_site, archive, WebSettings(feeds=story.SETTINGS), tmp_path / "site", story.NOW).result()
+    archive.close()
+    seen = Seen(chromium, f"file://{tmp_path}/site")
+    seen.go("/index.html")
+    seen.page.locator("article h3 a").first.click()
+    assert seen.page.evaluate("getComputedStyle(document.querySelector('.headline')).borderTopWidth") == "5px"
+    assert seen.page.locator(".keys").is_visible()
+    seen.page.locator("#about-1").get_by_role("link", name="Read it in the text").click()
+    assert seen.page.url.endswith("index.html#flag-1")
+    seen.page.get_by_role("link", name="Side by side").click()
+    assert seen.page.locator(".columns").first.is_visible()
+    seen.page.get_by_role("link", name="Profiles").click()
     seen.close()

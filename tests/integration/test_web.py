@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,13 @@ import pytest
 import requests
 import web_story as story
 from bs4 import BeautifulSoup, Tag
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from web_server import serving, web
 
-from tosmon.archive import Archive
+from tosmon.archive import Archive, Recording
 from tosmon.clauses import join
-from tosmon.model import TermsKey
+from tosmon.model import Form, Outcome, SourceDocument, Terms, TermsKey, Verdict
 from tosmon.publish import Feed, FeedFormat, document_feed, feed_file, links, write
 from tosmon.web import WebSettings, app
 
@@ -73,67 +75,104 @@ def words(tag: Tag | BeautifulSoup | None) -> str:
 
 # --- routes and headers -------------------------------------------------------------------------------------------
 
-# Every route and who may use it. A new one must be entered here, with its policy.
-PUBLIC = {
-    "/",
-    "/api/changes",
-    "/api/changes/{change_id}",
-    "/api/openapi.json",
-    "/api/services",
-    "/api/services/{service}",
-    "/api/services/{service}/{type}",
-    "/api/services/{service}/{type}/at/{when}",
-    "/api/services/{service}/{type}/versions",
-    "/api/versions/{version_id}",
-    "/changes/{change_id:int}",
-    "/changes/{change_id:int}/patch",
-    "/favicon.ico",
-    "/feeds",
-    "/feeds.opml",
-    "/feeds/{name:path}",
-    "/health",
-    "/incidents",
-    "/robots.txt",
-    "/services",
-    "/services/{service}",
-    "/services/{service}/{type}",
-    "/services/{service}/{type}/at",
-    "/services/{service}/{type}/at/{when}",
-    "/services/{service}/{type}/compare",
-    "/static/{mark}/{name}",
-    "/versions/{version_id:int}",
-    "/versions/{version_id:int}/evidence/{number:int}.warc.gz",
-    "/versions/{version_id:int}/text",
+# Every route and who may use it. A new one must be entered here, with its policy: PUBLIC answers GET to everybody and
+# changes nothing; LINK takes a signed link from a mail, shows by GET and acts by POST; FORM takes a form of ours from
+# anybody; TOKEN acts by POST for whoever has logged in with the operator's token.
+PUBLIC, LINK, FORM, TOKEN = "public", "link", "form", "token"
+POLICIES = {
+    "/": PUBLIC,
+    "/api/openapi.json": PUBLIC,
+    "/api/v1/changes": PUBLIC,
+    "/api/v1/changes/{change_id}": PUBLIC,
+    "/api/v1/found-later": PUBLIC,
+    "/api/v1/profiles": PUBLIC,
+    "/api/v1/profiles/{service}": PUBLIC,
+    "/api/v1/profiles/{service}/history": PUBLIC,
+    "/api/v1/search": PUBLIC,
+    "/api/v1/services": PUBLIC,
+    "/api/v1/services/{service}": PUBLIC,
+    "/api/v1/services/{service}/{type}": PUBLIC,
+    "/api/v1/services/{service}/{type}/at/{when}": PUBLIC,
+    "/api/v1/services/{service}/{type}/versions": PUBLIC,
+    "/api/v1/versions/{version_id}": PUBLIC,
+    "/changes/{change_id:int}": PUBLIC,
+    "/changes/{change_id:int}/patch": PUBLIC,
+    "/favicon.ico": PUBLIC,
+    "/feeds": PUBLIC,
+    "/feeds.opml": PUBLIC,
+    "/feeds/{name:path}": PUBLIC,
+    "/found-later": PUBLIC,
+    "/health": PUBLIC,
+    "/incidents": PUBLIC,
+    "/mute/{token}": LINK,
+    "/operator": PUBLIC,
+    "/operator/check": TOKEN,
+    "/operator/login": FORM,
+    "/operator/logout": TOKEN,
+    "/operator/noise": TOKEN,
+    "/operator/part": TOKEN,
+    "/operator/pause": TOKEN,
+    "/operator/pin": TOKEN,
+    "/operator/release": TOKEN,
+    "/operator/resume": TOKEN,
+    "/profiles": PUBLIC,
+    "/profiles/{service}": PUBLIC,
+    "/robots.txt": PUBLIC,
+    "/search": PUBLIC,
+    "/services": PUBLIC,
+    "/services/{service}": PUBLIC,
+    "/services/{service}/{type}": PUBLIC,
+    "/services/{service}/{type}/at": PUBLIC,
+    "/services/{service}/{type}/at/{when}": PUBLIC,
+    "/services/{service}/{type}/compare": PUBLIC,
+    "/static/{mark}/{name}": PUBLIC,
+    "/subscribe": FORM,
+    "/subscribe/asked": PUBLIC,
+    "/subscribe/confirm/{token}": LINK,
+    "/subscription/{token}": LINK,
+    "/unsubscribe/{token}": LINK,
+    "/versions/{version_id:int}": PUBLIC,
+    "/versions/{version_id:int}/evidence/{number:int}.warc.gz": PUBLIC,
+    "/versions/{version_id:int}/text": PUBLIC,
+    "/{service}/{type}/at/{when}": PUBLIC,
 }
 
 
-def test_every_route_is_known_and_only_reads(told: Told) -> None:
-    """Each route is public and answers GET alone: nothing that the web does changes the archive."""
-    application = web(told.archive, told.folder)
+def routes_of(application: FastAPI) -> dict[str, set[str]]:
+    """Every path of an application, with its methods."""
     found: dict[str, set[str]] = {}
-    routes = list(application.routes)
-    while routes:
-        route = routes.pop()
-        routes += getattr(getattr(route, "original_router", None), "routes", [])
+    seen: list[Any] = [(route, "") for route in application.routes]
+    while seen:
+        route, before = seen.pop()
+        inner = getattr(route, "original_router", None)
+        seen += [(one, "") for one in getattr(inner, "routes", [])]
         if path := getattr(route, "path", ""):
-            found[path] = set(getattr(route, "methods", None) or ()) - {"HEAD"}
+            found.setdefault(before + path, set()).update(set(getattr(route, "methods", None) or ()) - {"HEAD"})
+    return found
 
-    assert set(found) == PUBLIC
-    assert all(methods == {"GET"} for methods in found.values())
+
+def test_every_route_has_its_policy(told: Told) -> None:
+    """What is public only reads; what acts takes POST; and no route is there that nobody has thought of."""
+    found = routes_of(web(told.archive, told.folder))
+    methods = {PUBLIC: [{"GET"}], LINK: [{"GET", "POST"}], FORM: [{"POST"}, {"GET", "POST"}], TOKEN: [{"POST"}]}
+
+    assert set(found) == set(POLICIES)
+    assert [path for path, policy in POLICIES.items() if found[path] not in methods[policy]] == []
 
 
 def test_every_route_is_documented() -> None:
-    """`docs/web.md` lists each address, and none that is not there."""
-    written = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^\| `(/[^`]*)` \|", written, re.MULTILINE))
+    """The tables of the documentation list each address, and none that is not there."""
+    docs = (Path(__file__).parents[2] / "docs").glob("*.md")
+    written = "\n".join(file.read_text(encoding="utf-8") for file in docs)
+    listed = set(re.findall(r"^\| `(/[^` ?]*)` \|", written, re.MULTILINE))
 
-    assert listed == {re.sub(r":(int|path)}", "}", path) for path in PUBLIC}
+    assert listed == {re.sub(r":(int|path)}", "}", path) for path in POLICIES}
 
 
 def test_nothing_but_reading_is_allowed(told: Told) -> None:
-    """POST, PUT, PATCH and DELETE are refused everywhere, with a page that says so."""
+    """POST, PUT, PATCH and DELETE are refused on all that is public, with a page that says so."""
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        for path in ("/", told.change("training"), "/feeds", "/health", "/api/changes"):
+        for path in ("/", told.change("training"), "/feeds", "/health", "/api/v1/changes"):
             assert requests.request(method, told.base + path, timeout=30).status_code == 405
 
 
@@ -157,18 +196,21 @@ def paths(told: Told) -> list[str]:
         links.document_path(story.HOSTILE),
         links.service_path("Grimware"),
         links.document_path(story.DRIFTNET),
+        "/search",
+        "/search?q=script",
+        "/search?q=we&order=first",
         "/feeds",
         "/incidents",
         "/robots.txt",
         "/health",
-        "/api/services",
-        "/api/changes",
+        "/api/v1/services",
+        "/api/v1/changes",
     ]
 
 
 def test_every_answer_is_strict_about_what_may_run(told: Told) -> None:
     """No answer, of whatever kind or status, goes out without the policy that keeps strangers' text harmless."""
-    for path in [*paths(told), "/nowhere", "/changes/0", "/feeds/all.atom", "/api/nowhere", "/feeds.opml"]:
+    for path in [*paths(told), "/nowhere", "/changes/0", "/feeds/all.atom", "/api/v1/nowhere", "/feeds.opml"]:
         headers = told.get(path).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy, path
@@ -327,7 +369,7 @@ def test_older_changes_are_one_link_away(told: Told) -> None:
 
 def test_an_empty_archive_says_what_to_do(empty: str) -> None:
     """Whoever opens it first is told how to add a document; no page breaks for lack of anything."""
-    for path in ("/", "/services", "/feeds", "/incidents", "/health", "/api/changes", "/api/services"):
+    for path in ("/", "/services", "/feeds", "/incidents", "/health", "/api/v1/changes", "/api/v1/services"):
         assert requests.get(empty + path, timeout=30).status_code == 200
     assert "tosmon add URL" in requests.get(empty, timeout=30).text
 
@@ -357,6 +399,13 @@ def test_a_document_that_cannot_be_read_says_so_first(told: Told) -> None:
     assert "cannot be read right now: blocked" in banner and "Checking your browser" in banner
     assert "at 3 looks" in banner and "Last seen whole 6 months ago" in banner
     assert "Driftnet" in words(told.soup("/incidents").select_one(".note.broken"))
+
+
+def test_health_tells_what_was_held_back_and_why(told: Told) -> None:
+    """Nothing is dropped in silence: the latest changes that nobody was told of, each with its reason."""
+    reasons = [words(one) for one in told.soup("/incidents").select("#held-back ~ .reasons li")]
+
+    assert any("Fotofeld" in one and "Nobody was told: a known text: it stood before" in one for one in reasons)
 
 
 def test_suppressed_changes_wait_behind_a_switch_with_their_reasons(told: Told) -> None:
@@ -459,6 +508,18 @@ def test_renumbered_clauses_are_folded_and_counted(told: Told) -> None:
     assert "Renumbered, same words" in words(fold) and words(fold.select_one(".row.renumbered .marker")) == "4. 5."
 
 
+def test_what_only_looks_different_waits_behind_a_switch(told: Told) -> None:
+    """Renumbered, moved and cosmetic clauses are folded; the switch shows each of them, and no unchanged one."""
+    folded = told.soup(told.change("renumbered"))
+    switch = folded.select_one(".quiet-switch")
+    assert switch is not None and words(switch) == "+ 4 moved or cosmetic"
+    shown = told.soup(str(switch["href"]).partition("#")[0])
+
+    assert not folded.select(".passage .row.renumbered") and len(shown.select(".passage .row.renumbered")) == 4
+    assert len(shown.select("[data-change]")) == len(folded.select("[data-change]"))
+    assert not shown.select(".fold .row.renumbered")
+
+
 def test_a_removed_promise_shows_what_is_gone(told: Told) -> None:
     """Where words only went, the page shows them, marked as removed, and says that they are gone."""
     soup = told.soup(told.change("promise"))
@@ -547,6 +608,15 @@ def test_the_text_in_force_on_a_day(told: Told) -> None:
     assert story.PROMISE in words(told.soup(f"{path}/at/2026-09-19T09:11Z"))
 
 
+def test_the_text_of_a_day_has_a_short_address_too(told: Told) -> None:
+    """As people write it from memory, without `/services`; a day that is none stays on this site."""
+    answer = told.get("/Brushwork/Terms%20of%20Service/at/2026-09-18")
+
+    assert answer.status_code == 308
+    assert answer.headers["Location"] == f"{links.document_path(story.BRUSHWORK)}/at/2026-09-18"
+    assert told.get("/Nobody/Terms/at/2026-09-18").status_code == 404
+
+
 def test_a_day_before_the_first_text_leads_to_the_first(told: Told) -> None:
     """It is no dead end: the page says from when there are texts."""
     answer = told.get(f"{links.document_path(story.BRUSHWORK)}/at/2016-01-01")
@@ -581,6 +651,75 @@ def test_the_stored_text_is_handed_out_byte_for_byte(told: Told) -> None:
     assert answer.content.decode() == join(told.archive.browse.clauses(version))
     assert answer.headers["Content-Type"].startswith("text/markdown")
     assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_shows_each_clause_with_its_first_and_last_day(told: Told) -> None:
+    """A removed promise: its words marked, first seen when, gone since when, with links to text and changes."""
+    hit = told.soup("/search?q=never+artwork&service=Brushwork").select(".hit")[0]
+    stand = hit.select_one(".stands li")
+    assert stand is not None
+
+    assert words(hit.select_one(".words")) == story.PROMISE
+    assert [words(mark) for mark in hit.select("mark")] == ["never", "artwork"]
+    assert "gone since 19 September 2026" in words(stand)
+    place, removed = str(stand("a")[0]["href"]), str(stand("a")[-1]["href"])
+    assert removed == told.change("promise")
+    path, _, anchor = place.partition("#")
+    clause = told.soup(path).select_one(f"#{anchor}")
+    assert story.PROMISE in words(clause)
+
+
+def test_a_search_can_be_shared_and_goes_on(told: Told) -> None:
+    """All that is asked for lives in the address; further clauses are one link away."""
+    soup = told.soup("/search?q=we+you&order=first&type=Terms+of+Service&since=2026-01-01")
+    chosen = {str(field["name"]): field for field in soup.select(".search [name]")}
+    more = soup.select_one("a[rel=next]")
+
+    assert chosen["q"]["value"] == "we you" and chosen["since"]["value"] == "2026-01-01"
+    assert words(chosen["order"].select_one("[selected]")) == "Who said it first"
+    assert more is not None and len(told.soup(str(more["href"])).select(".hit")) > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "Who says what, and since when"),
+        ("?q=%22", "There is no word in that"),
+        ("?q=-gone", "There is no word in that"),
+        ("?q=zzyzx", "No clause says that"),
+        ("?q=we&service=Nobody", "Look everywhere"),
+        ("?q=NEAR(a+b+^*)+AND+OR+NOT", "No clause says that"),
+        ("?q=we&since=never&after=x&order=upside", "since=never, after=x"),
+        ("?q=%00%ED%A0%80&type=%00", "There is no word in that"),
+        ("?q=we&until=9999-12-31", "could not be understood"),
+    ],
+)
+def test_no_search_is_an_error(told: Told, query: str, said: str) -> None:
+    """Whatever is typed, the page helps on."""
+    assert said in words(told.soup(f"/search{query}"))
+
+
+def test_found_text_of_strangers_is_shown_as_text(told: Told) -> None:
+    """Hostile clauses are found and harmless, and so is a hostile search."""
+    for query in ("script", "alert", "%3Cscript%3Ealert(1)%3C/script%3E", "%22%3E%3Cimg+src=x+onerror=alert(1)%3E"):
+        answer = told.get(f"/search?q={query}")
+        assert answer.status_code == 200 and "<script>alert" not in answer.text and "<img src=x" not in answer.text
+    assert told.soup("/search?q=script").select(".hit")
+
+
+def test_the_api_finds_clauses_with_a_cursor(told: Told) -> None:
+    """Programs get the same, part by part."""
+    first = told.get("/api/v1/search?q=we&limit=3").json()
+    second = told.get(f"/api/v1/search?q=we&limit=3&after={first['next']}").json()
+    [hit] = told.get("/api/v1/search?q=%22improve+and+evaluate%22&service=Inkwell").json()["hits"]
+
+    assert len({one["clause"] for one in first["hits"] + second["hits"]}) == 6
+    assert hit["text"] == story.TRAINING and hit["stands"][0]["gone_at"] is None
+    assert hit["stands"][0]["brought_by"] == told.changes["training"]
+    assert told.get("/api/v1/search").status_code == 422
 
 
 # --- feeds and health -----------------------------------------------------------------------------------------------
@@ -631,6 +770,7 @@ def test_health_tells_whether_anybody_looks(told: Told) -> None:
         "status": "ok",
         "documents": 13,
         "open_incidents": 1,
+        "incidents_feed": "/feeds/incidents.atom",
         "last_checked_at": "2026-11-03T08:49:00Z",
         "next_due_at": "2026-11-03T09:52:00Z",
     }
@@ -639,6 +779,39 @@ def test_health_tells_whether_anybody_looks(told: Told) -> None:
         answer = requests.get(f"{base}/health", timeout=30)
         assert (answer.status_code, answer.json()["status"]) == (503, "late")
         assert "Nobody is looking" in requests.get(f"{base}/incidents", timeout=30).text
+
+
+def test_health_is_not_well_when_nothing_can_be_read(tmp_path: Path) -> None:
+    """Looking in time is not enough: with an incident on every document we are blind, and the answer says so."""
+    at = story.NOW - timedelta(minutes=5)
+    with closing(Archive(f"sqlite:///{tmp_path}/blind.sqlite")) as archive:
+        terms = [Terms(TermsKey(name, "Imprint"), name, Form((SourceDocument("https://x.example"),))) for name in "AB"]
+        archive.declare(terms, at)
+        statuses = []
+        for one in terms:
+            (standing,) = archive.claim([one.key], at, timedelta(minutes=5))
+            next_at = at + timedelta(hours=1)
+            detail = "no connection"
+            archive.record(
+                Recording(standing, at, at, Verdict.UNREACHABLE, Outcome.FAILED, detail, next_at, 1, status=None)
+            )
+            with serving(app(archive, WebSettings(), lambda: story.NOW)) as base:
+                answer = requests.get(f"{base}/health", timeout=30)
+                statuses.append((answer.status_code, answer.json()["status"]))
+                text = requests.get(f"{base}/incidents", timeout=30).text
+
+    assert statuses == [(200, "ok"), (503, "blind")]
+    assert "None of the documents can be read" in text
+
+
+def test_the_feed_of_incidents_is_linked_and_answers(told: Told) -> None:
+    """Whoever runs the monitor finds it from the page of incidents; it is in no list that readers take."""
+    assert told.soup("/incidents").select('a[href="/feeds/incidents.atom"]')
+    text = told.get("/feeds/incidents.atom").text
+    assert "<entry>" in text
+    assert len(told.get("/feeds/incidents.json").json()["items"]) == text.count("<entry>")
+    assert told.get("/feeds/incidents.rss").headers["Content-Type"].startswith("application/rss+xml")
+    assert "incidents" not in told.get("/feeds.opml").text
 
 
 # --- what is not there, and what breaks -------------------------------------------------------------------------------
@@ -678,10 +851,10 @@ def test_a_slash_too_many_is_taken_off_within_the_site(told: Told) -> None:
 def test_a_break_is_a_page_that_helps_and_says_nothing_of_the_inside(tmp_path: Path) -> None:
     """When the archive is gone, people get a page and programs get JSON, without a trace of the cause."""
     archive = Archive(f"sqlite:///{tmp_path}/archive.sqlite")
-    archive.browse.changes = None  # type: ignore[method-assign,assignment]
+    archive.browse.changes = archive.browse.state = None  # type: ignore[method-assign,assignment]
     with serving(app(archive, WebSettings())) as base:
         page = requests.get(base, timeout=30)
-        api = requests.get(f"{base}/api/changes", timeout=30)
+        api = requests.get(f"{base}/api/v1/changes", timeout=30)
     archive.close()
 
     assert page.status_code == api.status_code == 500
@@ -697,16 +870,16 @@ def test_the_api_describes_itself(told: Told) -> None:
     """OpenAPI lists every route of the API, and the document of it is valid JSON without a third party's page."""
     described = told.get("/api/openapi.json").json()
 
-    assert set(described["paths"]) == {path for path in PUBLIC if path.startswith("/api/")} - {"/api/openapi.json"} | {
-        "/health"
-    }
+    assert set(described["paths"]) == {path for path in POLICIES if path.startswith("/api/")} - {
+        "/api/openapi.json"
+    } | {"/health"}
     assert told.get("/docs").status_code == 404
 
 
 def test_the_api_gives_changes_with_flags_and_a_cursor(told: Told) -> None:
     """Parts of a listing follow each other by their cursor, without a gap or a double."""
-    first = told.get("/api/changes?limit=3").json()
-    second = told.get(f"/api/changes?limit=3&before={first['next']}").json()
+    first = told.get("/api/v1/changes?limit=3").json()
+    second = told.get(f"/api/v1/changes?limit=3&before={first['next']}").json()
     ids = [change["id"] for part in (first, second) for change in part["changes"]]
 
     assert ids[0] == told.changes["training"] and len(set(ids)) == 6
@@ -715,9 +888,29 @@ def test_the_api_gives_changes_with_flags_and_a_cursor(told: Told) -> None:
     assert first["changes"][0]["effective_date"] == "2026-12-01"
 
 
+@pytest.mark.parametrize(
+    ("path", "listed", "name"),
+    [
+        ("/api/v1/services", "services", "key"),
+        ("/api/v1/services/Fotofeld/Privacy%20Policy/versions", "versions", "id"),
+    ],
+)
+def test_every_listing_of_the_api_goes_on_by_a_cursor(told: Told, path: str, listed: str, name: str) -> None:
+    """Part by part the same as at once, each once."""
+    whole = [one[name] for one in told.get(path).json()[listed]]
+    parts: list[Any] = []
+    cursor: Any = ""
+    while cursor is not None:
+        answer = told.get(f"{path}?limit=2{f'&after={cursor}' if cursor else ''}").json()
+        parts += [one[name] for one in answer[listed]]
+        cursor = answer["next"]
+
+    assert parts == whole and len(whole) > 4
+
+
 def test_the_api_gives_the_text_in_force_at_an_instant(told: Told) -> None:
     """A researcher asks for a document at a time and gets its text and what it is known by."""
-    answer = told.get("/api/services/Brushwork/Terms%20of%20Service/at/2026-09-18").json()
+    answer = told.get("/api/v1/services/Brushwork/Terms%20of%20Service/at/2026-09-18").json()
 
     assert story.PROMISE in answer["text"]
     assert answer["sha256"] == hashlib.sha256(answer["text"].encode()).hexdigest()
@@ -725,10 +918,10 @@ def test_the_api_gives_the_text_in_force_at_an_instant(told: Told) -> None:
 
 def test_the_api_refuses_what_it_cannot_understand(told: Told) -> None:
     """Wrong values are refused with their place; what is not there is 404, in JSON."""
-    assert told.get("/api/changes?direction=sideways").status_code == 422
-    assert told.get("/api/changes?limit=100000").status_code == 422
-    assert told.get("/api/versions/99999999999999999999999").status_code == 422
-    assert told.get("/api/services/Nobody").json() == {"detail": "There is no such service in this archive."}
+    assert told.get("/api/v1/changes?direction=sideways").status_code == 422
+    assert told.get("/api/v1/changes?limit=100000").status_code == 422
+    assert told.get("/api/v1/versions/99999999999999999999999").status_code == 422
+    assert told.get("/api/v1/services/Nobody").json() == {"detail": "There is no such service in this archive."}
 
 
 def test_api_routes_have_their_own_models(told: Told) -> None:

@@ -72,7 +72,9 @@ def test_the_pulse_tells_of_looks_and_incidents(told: tuple[Archive, story.Told]
     """How many documents are looked at, when last, when next, and how many cannot be read."""
     archive, _ = told
 
-    assert archive.browse.pulse() == Pulse(13, story.NOW - timedelta(minutes=23), story.NOW + timedelta(minutes=40), 1)
+    assert archive.browse.pulse() == Pulse(
+        13, story.NOW - timedelta(minutes=23), story.NOW + timedelta(minutes=40), 1, 1
+    )
 
 
 def test_a_listing_goes_on_by_time_whatever_the_order_of_recording(told: tuple[Archive, story.Told]) -> None:

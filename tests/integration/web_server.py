@@ -13,12 +13,20 @@ from fastapi import FastAPI
 from web_story import NOW, SETTINGS
 
 from tosmon.archive import Archive
-from tosmon.web import WebSettings, app
+from tosmon.publish.signed import Signer
+from tosmon.web import Subscribing, WebSettings, app
 
 
 def web(archive: Archive, folder: Path) -> FastAPI:
     """The web as the story's time sees it."""
-    settings = WebSettings("Terms watch", SETTINGS.site_url, folder / "public", folder / "snapshots", SETTINGS)
+    settings = WebSettings(
+        "Terms watch",
+        SETTINGS.site_url,
+        folder / "public",
+        folder / "snapshots",
+        SETTINGS,
+        subscribing=Subscribing(Signer("a secret for tests")),
+    )
     return app(archive, settings, lambda: NOW)
 
 

@@ -15,10 +15,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from tosmon import publish
-from tosmon.archive import Addressee, Archive, NewChange, Recording, Settled, Snapshots, Telling
+from tosmon.archive import Archive, Envelope, NewChange, Recording, Settled, Snapshots, Telling
 from tosmon.clauses import canonical_digest, heading_paths, split
 from tosmon.compare import compare
 from tosmon.model import (
+    Addressee,
     AlertKind,
     ChangeState,
     Comparison,
@@ -195,7 +196,7 @@ def _telling(terms: Terms, comparison: Comparison, judgement: Judgement, at: dat
         alert = compose(
             AlertKind.CHANGE, uid, terms, comparison, judgement, at=at, change_id=change_id, version_id=version_id
         )
-        addressees = [Addressee("email", "ada@example.org", f"<{change_id}@tosmon>")]
+        addressees = [Envelope(Addressee("email", "ada@example.org"), f"<{change_id}@tosmon>")]
         return alert, addressees, [feed.path for feed in publish.feeds_for(alert)]
 
     return tell

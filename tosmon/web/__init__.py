@@ -1,13 +1,13 @@
 """Browse the archive: what changed, for whom, from when, with the evidence.
 
-Server-rendered and whole without JavaScript. Reads the archive through `browse` and nothing else: it neither fetches
-nor sends, and every route is public and only answers GET. Text of strangers is escaped wherever it is shown, and what
-was received is handed out as a download, never as a page of ours.
+Server-rendered and whole without JavaScript. It reads the archive, writes what subscribers choose (`subscribing`) and what
+whoever runs it decides (`operator`), and never fetches or sends. Text of strangers is escaped wherever it is shown, and
+what was received is handed out as a download, never as a page of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -17,17 +17,32 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from tosmon import __version__
 from tosmon.archive import Archive
-from tosmon.web import api, assets, changes, documents, feeds, health, latest, versions
+from tosmon.web import (
+    api,
+    assets,
+    changes,
+    documents,
+    feeds,
+    health,
+    latest,
+    operator,
+    profile,
+    searching,
+    subscribing,
+    versions,
+)
+from tosmon.web.moved import FormerNames
 from tosmon.web.serving import Serving
-from tosmon.web.settings import WebSettings
-from tosmon.web.site import Site
+from tosmon.web.settings import Operator, Subscribing, WebSettings
+from tosmon.web.site import Site, templates
 
-__all__ = ["WebSettings", "app"]
+__all__ = ["Operator", "Subscribing", "WebSettings", "app"]
 
 
 def app(archive: Archive, settings: WebSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> FastAPI:
     """The web of an archive, as an ASGI application. `clock` tells the time that "3 hours ago" is counted from."""
     site = Site(archive, settings, clock)
+    templates()
     made = FastAPI(
         title=settings.title,
         version=__version__,
@@ -38,17 +53,38 @@ def app(archive: Archive, settings: WebSettings, clock: Callable[[], datetime] =
         redirect_slashes=False,  # its redirect repeats the host that was asked for; see _refused
     )
     made.state.site = site
-    for part in (latest, assets, documents, changes, versions, feeds, health, api):
+    for part in (
+        latest,
+        assets,
+        documents,
+        profile,
+        changes,
+        versions,
+        searching,
+        subscribing,
+        feeds,
+        health,
+        operator,
+        api,
+    ):
         made.include_router(part.router)
+    made.include_router(profile.programs)
     made.add_exception_handler(HTTPException, _refused)
-    made.add_middleware(Serving, broken=lambda path: _said(site, path, 500, ""))
+    made.add_middleware(Serving, broken=lambda path: _said(site, path, 500, ""), state=lambda: _state(site))
+    made.add_middleware(FormerNames, former=archive.identities.former)
     return made
+
+
+def _state(site: Site) -> Hashable:
+    """What pages are made from: what is in the archive, and the minute, from which "3 hours ago" is counted."""
+    version = site.browse.state()
+    return None if version is None else (version, site.clock().replace(second=0, microsecond=0))
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
-    if error.status_code == 404 and path.endswith("/") and path.strip("/"):
+    if error.status_code == 404 and path.endswith("/") and path.strip("/") and not path.startswith("/api/"):
         # Within this site, whatever the path: "//evil.example/" must not become an address of its own.
         return RedirectResponse("/" + quote(path.strip("/")), 308)
     site: Site = request.app.state.site

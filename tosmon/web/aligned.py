@@ -158,14 +158,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """`changes` are the changed passages, `quiet` the clauses that moved, were renumbered or differ in looks alone."""
+
     parts: tuple[Passage | Fold, ...]
     changes: int
+    quiet: int = 0
 
 
-def layout(comparison: Comparison, flags: Sequence[Flag] = ()) -> Layout:
-    """How a comparison is read from top to bottom, with the flags at their quotes."""
+def layout(comparison: Comparison, flags: Sequence[Flag] = (), *, everything: bool = False) -> Layout:
+    """How a comparison is read from top to bottom, with the flags at their quotes; with `everything` nothing that differs
+    in any way is folded."""
     rows = tuple(_rows(comparison, flags))
-    shown = _shown(rows)
+    shown = _shown(rows, everything)
     parts: list[Passage | Fold] = []
     start = 0
     for number in range(1, len(rows) + 1):
@@ -174,7 +178,8 @@ def layout(comparison: Comparison, flags: Sequence[Flag] = ()) -> Layout:
         run = rows[start:number]
         parts.append(Passage(run[0].place, run) if shown[start] else Fold(run))
         start = number
-    return Layout(tuple(parts), sum(row.is_loud for row in rows))
+    loud = sum(row.is_loud for row in rows)
+    return Layout(tuple(parts), loud, sum(row.change is not None for row in rows) - loud)
 
 
 def _goes_on(rows: Sequence[Row], start: int, number: int) -> bool:
@@ -184,9 +189,9 @@ def _goes_on(rows: Sequence[Row], start: int, number: int) -> bool:
     return rows[number].place == place or (bool(opened) and rows[number].place[-1:] == (opened[-1],))
 
 
-def _shown(rows: Sequence[Row]) -> list[bool]:
+def _shown(rows: Sequence[Row], everything: bool) -> list[bool]:
     """Which rows are open: the loud and the flagged, what introduces them, and lone short ones between them."""
-    shown = [row.is_loud or bool(row.notes) for row in rows]
+    shown = [row.is_loud or bool(row.notes) or (everything and row.change is not None) for row in rows]
     clauses = [row.clause for row in rows]
     for number, stem in enumerate(stems(clauses)):
         if shown[number] and stem is not None:

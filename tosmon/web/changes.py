@@ -11,25 +11,32 @@ from tosmon.clauses import join
 from tosmon.publish import document_feed, service_feed
 from tosmon.publish.links import change_path, on
 from tosmon.web.evidence import attachment, evidence_of
+from tosmon.web.operator import TheSession, said_of
 from tosmon.web.site import TheSite, change_of
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @router.get("/changes/{change_id:int}")
-def change(site: TheSite, change_id: int, view: str = "inline") -> Response:
+def change(
+    site: TheSite, session: TheSession, change_id: int, view: str = "inline", quiet: str = "", said: str = ""
+) -> Response:
     found = change_of(site, change_id)
     alerts = site.browse.alerts_of(change_id)
     return site.render(
         "change.html",
         title=found.headline,
         feeds=(document_feed(found.key, found.service_name), service_feed(found.key.service, found.service_name)),
+        session=session,
+        said=said_of(session, said),
         change=found,
         side_by_side=view == "side",
-        layout=site.layout(found.before_id, found.after_id, found.flags),
+        everything=quiet == "1",
+        layout=site.layout(found.before_id, found.after_id, found.flags, everything=quiet == "1"),
         before=site.browse.version(found.before_id),
         after=site.browse.version(found.after_id),
         alerts=alerts,
+        rejudged=site.archive.findings.rejudged(change_id=change_id),
         evidence=[(version_id, evidence_of(site, version_id)) for version_id in (found.after_id, found.before_id)],
         permalink=on(site.settings.site_url, change_path(change_id)),
     )

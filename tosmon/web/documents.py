@@ -9,8 +9,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tosmon.archive import Listed
 from tosmon.publish import links, service_feed
+from tosmon.web import claims
 from tosmon.web.filters import asked
+from tosmon.web.operator import TheSession, said_of
 from tosmon.web.pictures import calendar, calendar_start, story
+from tosmon.web.profile import lanes_of, profile_path
 from tosmon.web.site import SHOWN, TheSite, document_of, feeds_of
 from tosmon.web.times import instant, start_of
 from tosmon.web.versions import shown_version
@@ -45,12 +48,16 @@ def one_service(site: TheSite, service: str) -> Response:
         name=name,
         documents=documents,
         changes=site.browse.changes(service=service, limit=AT_ONCE),
+        profile=next(iter(site.archive.findings.profiles(service=service)), None),
+        profile_path=profile_path(service),
+        lanes=lanes_of(site, service, documents),
+        claims=claims,
         calendar=calendar(site.browse.activity(start_of(calendar_start(today)), service), today),
     )
 
 
 @router.get("/services/{service}/{type}")
-def document(site: TheSite, request: Request, service: str, type: str) -> Response:
+def document(site: TheSite, session: TheSession, request: Request, service: str, type: str, said: str = "") -> Response:
     """One document over time: what changed, what was not told and why, when it was last seen whole."""
     found = document_of(site, service, type)
     query = asked(request.query_params)
@@ -66,6 +73,8 @@ def document(site: TheSite, request: Request, service: str, type: str) -> Respon
         "document.html",
         title=f"{found.service_name}: {found.key.type}",
         feeds=feeds_of(found),
+        session=session,
+        said=said_of(session, said),
         document=found,
         changes=shown,
         newest=query.before is None,
@@ -113,8 +122,17 @@ def at(site: TheSite, service: str, type: str, when: str) -> Response:
     return shown_version(site, version.id, asked_at=moment)
 
 
+@router.get("/{service}/{type}/at/{when}")
+def at_in_short(site: TheSite, service: str, type: str, when: str) -> Response:
+    """The same address without `/services`, as people write it from memory."""
+    found = document_of(site, service, type)
+    return RedirectResponse(f"{links.document_path(found.key)}/at/{quote(when, safe='')}", 308)
+
+
 @router.get("/services/{service}/{type}/compare")
-def compare(site: TheSite, request: Request, service: str, type: str, view: str = "inline") -> Response:
+def compare(
+    site: TheSite, request: Request, service: str, type: str, view: str = "inline", quiet: str = ""
+) -> Response:
     """Any two versions of a document, the older one first."""
     found = document_of(site, service, type)
     pair = [_version_id(request.query_params.get(name, "")) for name in ("from", "to")]
@@ -122,7 +140,7 @@ def compare(site: TheSite, request: Request, service: str, type: str, view: str 
     before, after = rows
     if before is None or after is None or before.key != found.key or after.key != found.key:
         raise HTTPException(404, "Choose two versions of this document.")
-    if before.id > after.id:
+    if (before.at, before.id) > (after.at, after.id):  # imports record older texts later
         before, after = after, before
     side_by_side = view == "side"
     return site.render(
@@ -133,7 +151,8 @@ def compare(site: TheSite, request: Request, service: str, type: str, view: str 
         before=before,
         after=after,
         side_by_side=side_by_side,
-        layout=site.layout(before.id, after.id),
+        everything=quiet == "1",
+        layout=site.layout(before.id, after.id, everything=quiet == "1"),
     )
 
 

@@ -7,18 +7,23 @@ from functools import lru_cache
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import HTMLResponse, Response
 
-from tosmon.model import Severity, TermsKey
+from tosmon.model import Direction, Severity, TermsKey
 from tosmon.publish import (
     ALL,
+    INCIDENTS,
     OPML_FILE,
+    PROFILE,
+    PROFILE_TOPICS,
     Feed,
     FeedFormat,
     FeedKind,
     FeedSettings,
     Stored,
     atom,
+    direction_feed,
     document_feed,
     feed_file,
+    incidents_feed,
     json_feed,
     opml,
     rss,
@@ -35,6 +40,7 @@ router = APIRouter(include_in_schema=False)
 
 _WRITERS = {FeedFormat.RSS: rss, FeedFormat.ATOM: atom, FeedFormat.JSON: json_feed}
 _GROUPS = (
+    (FeedKind.PROFILE, "Who may use your work"),
     (FeedKind.TOPIC, "By topic"),
     (FeedKind.SEVERITY, "By severity"),
     (FeedKind.TAG, "By tag"),
@@ -90,6 +96,9 @@ def _written(site: Site, name: str) -> Response | None:
     if settings is None:
         return None
     for format in FeedFormat:
+        if feed_file(INCIDENTS, format) == f"feeds/{name}":
+            body = incidents_feed(site.browse.incident_events(), settings, format)
+            return Response(body, media_type=f"{format.media_type}; charset=utf-8")
         for found in all_feeds(site):
             if feed_file(found, format) == f"feeds/{name}":
                 return _write(site, found, format, settings)
@@ -112,6 +121,8 @@ def all_feeds(site: Site) -> tuple[Feed, ...]:
 def _feeds(documents: tuple[tuple[TermsKey, str, tuple[str, ...]], ...], topics: tuple[str, ...]) -> tuple[Feed, ...]:
     found = [
         ALL,
+        PROFILE,
+        *(direction_feed(topic, way) for topic in PROFILE_TOPICS for way in (Direction.WORSE, Direction.BETTER)),
         *(topic_feed(topic) for topic in topics),
         *(severity_feed(severity.value) for severity in Severity),
         *(tag_feed(tag) for tag in sorted({tag for _, _, tags in documents for tag in tags})),

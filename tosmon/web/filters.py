@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlencode
 
+from tosmon.archive.search import Order
 from tosmon.model import Direction, Severity
 from tosmon.publish.text import line
 
@@ -67,24 +68,87 @@ def asked(query: Mapping[str, str]) -> Asked:
     return Asked(filters, _number(query.get("before", ""), ignored), tuple(ignored))
 
 
-def _day(written: str, ignored: list[str]) -> date | None:
+def _day(written: str, ignored: list[str], name: str = "since") -> date | None:
     if not written:
         return None
     try:
-        return date.fromisoformat(written)
+        day = date.fromisoformat(written)
+        if day.year < date.max.year:  # the end of its last day must be a time as well
+            return day
     except ValueError:
-        ignored.append(f"since={line(written, 40)}")
-        return None
+        pass
+    ignored.append(f"{name}={line(written, 40)}")
+    return None
 
 
 LARGEST = 2**63 - 1
 """The largest id that a database can hold."""
 
 
-def _number(written: str, ignored: list[str]) -> int | None:
+def _number(written: str, ignored: list[str], name: str = "before") -> int | None:
     if not written:
         return None
     if written.isascii() and written.isdigit() and int(written[:20]) <= LARGEST:
         return int(written[:20])
-    ignored.append(f"before={line(written, 40)}")
+    ignored.append(f"{name}={line(written, 40)}")
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a search asks for, as the URL says it."""
+
+    words: str = ""
+    service: str | None = None
+    type: str | None = None
+    since: date | None = None
+    until: date | None = None
+    order: Order = Order.STANDING
+    after: int | None = None
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def is_narrowed(self) -> bool:
+        return any((self.service, self.type, self.since, self.until, self.order is not Order.STANDING))
+
+    @property
+    def everywhere(self) -> str:
+        return f"?{urlencode({'q': self.words})}"
+
+    def query(self, *, after: int | None) -> str:
+        """The search as a query string, going on after a clause."""
+        asked = {
+            "q": self.words,
+            "service": self.service,
+            "type": self.type,
+            "since": self.since,
+            "until": self.until,
+            "order": self.order.value if self.order is not Order.STANDING else None,
+            "after": after,
+        }
+        return f"?{urlencode({name: str(value) for name, value in asked.items() if value is not None})}"
+
+
+def sought(query: Mapping[str, str]) -> Sought:
+    """Read a query string; what makes no sense is left out and named."""
+    ignored: list[str] = []
+    order = Order.STANDING
+    try:
+        order = Order(query.get("order") or Order.STANDING)
+    except ValueError:
+        ignored.append(f"order={line(query['order'], 40)}")
+    return Sought(
+        _sayable(query.get("q", ""))[:300].strip(),
+        _sayable(query.get("service", "")) or None,
+        _sayable(query.get("type", "")) or None,
+        _day(query.get("since", ""), ignored, "since"),
+        _day(query.get("until", ""), ignored, "until"),
+        order,
+        _number(query.get("after", ""), ignored, "after"),
+        tuple(ignored),
+    )
+
+
+def _sayable(written: str) -> str:
+    """Without what no database takes (lone surrogates, NUL)."""
+    return written.replace("\0", "").encode("utf-8", "replace").decode()

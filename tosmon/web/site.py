@@ -26,7 +26,35 @@ from tosmon.publish.words import DIRECTION, KIND, SEVERITY, applies, day, moment
 from tosmon.web import aligned, pictures, pieces, times
 from tosmon.web.aligned import Layout
 from tosmon.web.filters import LARGEST
+from tosmon.web.sessions import Sessions
 from tosmon.web.settings import WebSettings
+
+# As far as a page itself can say it: what may frame it only a server can.
+STATIC_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'none'; base-uri 'none'"
+)
+
+
+@lru_cache(maxsize=1)
+def static() -> Mapping[str, tuple[bytes, str]]:
+    """Our style sheet, script and icon: (body, media type) by name."""
+    folder = files("tosmon.web") / "static"
+    css = (folder / "style.css").read_text(encoding="utf-8")
+    light, dark = style.custom_properties(style.LIGHT), style.custom_properties(style.DARK)
+    colours = f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+    fonts = f":root {{ --sans: {style.SANS}; --serif: {style.SERIF}; }}\n"
+    return {
+        "style.css": ((colours + fonts + css).encode(), "text/css; charset=utf-8"),
+        "script.js": ((folder / "script.js").read_bytes(), "text/javascript; charset=utf-8"),
+        "icon.svg": ((folder / "icon.svg").read_bytes(), "image/svg+xml"),
+    }
+
+
+@lru_cache(maxsize=16)
+def static_url(name: str) -> str:
+    """Where it is served, with a mark of its content: a new one has a new address, so it is kept for ever."""
+    return f"/static/{hashlib.sha256(static()[name][0]).hexdigest()[:10]}/{name}"
+
 
 STATE = {
     ChangeState.PENDING: ("Waits for a second look", "It was seen once; people are told when it is still there."),
@@ -51,92 +79,94 @@ class Site:
     def browse(self) -> Browse:
         return self.archive.browse
 
-    def layout(self, before_id: int, after_id: int, flags: tuple[Flag, ...] = ()) -> Layout:
+    def layout(
+        self, before_id: int, after_id: int, flags: tuple[Flag, ...] = (), *, everything: bool = False
+    ) -> Layout:
         """How two versions differ, laid out. They and the flags never change, so the latest ones asked for are kept."""
-        return self._layouts(before_id, after_id, flags)
+        return self._layouts(before_id, after_id, flags, everything)
 
     @cached_property
-    def _layouts(self) -> Callable[[int, int, tuple[Flag, ...]], Layout]:
-        def made(before_id: int, after_id: int, flags: tuple[Flag, ...]) -> Layout:
-            return aligned.layout(compare(self.browse.clauses(before_id), self.browse.clauses(after_id)), flags)
+    def _layouts(self) -> Callable[[int, int, tuple[Flag, ...], bool], Layout]:
+        def made(before_id: int, after_id: int, flags: tuple[Flag, ...], everything: bool) -> Layout:
+            comparison = compare(self.browse.clauses(before_id), self.browse.clauses(after_id))
+            return aligned.layout(comparison, flags, everything=everything)
 
         return lru_cache(maxsize=32)(made)
 
     @cached_property
+    def sessions(self) -> Sessions | None:
+        return Sessions(self.settings.operator.token) if self.settings.operator else None
+
+    @cached_property
     def shelf(self) -> Shelf | None:
         return Shelf(self.settings.public) if self.settings.public else None
-
-    @cached_property
-    def static(self) -> Mapping[str, tuple[bytes, str]]:
-        """Our style sheet, script and icon: (body, media type) by name."""
-        folder = files("tosmon.web") / "static"
-        css = (folder / "style.css").read_text(encoding="utf-8")
-        light, dark = style.custom_properties(style.LIGHT), style.custom_properties(style.DARK)
-        colours = f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
-        fonts = f":root {{ --sans: {style.SANS}; --serif: {style.SERIF}; }}\n"
-        return {
-            "style.css": ((colours + fonts + css).encode(), "text/css; charset=utf-8"),
-            "script.js": ((folder / "script.js").read_bytes(), "text/javascript; charset=utf-8"),
-            "icon.svg": ((folder / "icon.svg").read_bytes(), "image/svg+xml"),
-        }
-
-    def static_url(self, name: str) -> str:
-        """Where it is served, with a mark of its content: a new one has a new address, so it is kept for ever."""
-        return f"/static/{hashlib.sha256(self.static[name][0]).hexdigest()[:10]}/{name}"
-
-    @cached_property
-    def templates(self) -> Environment:
-        environment = Environment(
-            loader=PackageLoader("tosmon.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-            finalize=_shown,
-        )
-        environment.filters.update(
-            day=day, moment=moment, topic=topic_name, plain=plain, line=line, thousands=lambda number: f"{number:,}"
-        )
-        environment.globals.update(
-            site=self.settings,
-            static_url=self.static_url,
-            directions=DIRECTION,
-            severities=SEVERITY,
-            kinds=KIND,
-            states=STATE,
-            all_feed=ALL,
-            Direction=Direction,
-            Severity=Severity,
-            ChangeState=ChangeState,
-            applies=applies,
-            exact=pieces.exact,
-            on_day=pieces.on_day,
-            severity=pieces.severity,
-            direction=pieces.direction,
-            days_until=times.days_until,
-            change_path=links.change_path,
-            service_path=links.service_path,
-            document_path=pieces.document_path,
-            version_path=version_path,
-            feed_path=pieces.feed_path,
-            feed_links=pieces.feed_links,
-            short_headline=short_headline,
-            foremost=pictures.foremost,
-            number_of=aligned.number_of,
-            web_address=web_address,
-        )
-        return environment
 
     def render(
         self, template: str, *, title: str = "", feeds: tuple[Feed, ...] = (), status: int = 200, **context: Any
     ) -> HTMLResponse:
         """A page. `feeds` are those of its own that readers' programs find, beside the feed of everything."""
         now = self.clock()
-        body = self.templates.get_template(template).render(
-            title=title, feeds=feeds, now=now, when=lambda at: pieces.when(at, now), **context
+        body = (
+            templates()
+            .get_template(template)
+            .render(
+                site=self.settings,
+                title=title,
+                feeds=feeds,
+                now=now,
+                when=pieces.exact if self.settings.static else lambda at: pieces.when(at, now),
+                **context,
+            )
         )
-        return HTMLResponse(body, status)
+        return HTMLResponse(body, status, {"Cache-Control": "no-store"} if context.get("session") else None)
+
+
+@lru_cache(maxsize=1)
+def templates() -> Environment:
+    """Our templates, compiled: that takes longer than to fill them, so it is done before anybody asks."""
+    environment = Environment(
+        loader=PackageLoader("tosmon.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        day=day, moment=moment, topic=topic_name, plain=plain, line=line, thousands=lambda number: f"{number:,}"
+    )
+    environment.globals.update(
+        static_url=static_url,
+        static_policy=STATIC_POLICY,
+        directions=DIRECTION,
+        severities=SEVERITY,
+        kinds=KIND,
+        states=STATE,
+        all_feed=ALL,
+        Direction=Direction,
+        Severity=Severity,
+        ChangeState=ChangeState,
+        applies=applies,
+        exact=pieces.exact,
+        on_day=pieces.on_day,
+        severity=pieces.severity,
+        direction=pieces.direction,
+        days_until=times.days_until,
+        change_path=links.change_path,
+        service_path=links.service_path,
+        document_path=pieces.document_path,
+        version_path=version_path,
+        feed_path=pieces.feed_path,
+        feed_links=pieces.feed_links,
+        short_headline=short_headline,
+        foremost=pictures.foremost,
+        number_of=aligned.number_of,
+        web_address=web_address,
+    )
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment
 
 
 def _shown(value: Any) -> Any:
@@ -145,7 +175,7 @@ def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str and not value.isprintable() else value
 
 
-def _site(request: Request) -> Site:
+async def _site(request: Request) -> Site:  # async: it is no work for a thread
     site: Site = request.app.state.site
     return site
 

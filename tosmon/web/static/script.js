@@ -30,6 +30,10 @@
     time.textContent = local.format(at);
   }
 
+  const zone = document.querySelector("select[data-guess]");
+  const here = local.resolvedOptions().timeZone;
+  if (zone && [...zone.options].some((option) => option.value === here)) zone.value = here;
+
   const opened = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const fold = target && target.closest("details");
