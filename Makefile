@@ -23,7 +23,7 @@ demo: .venv/installed
 .venv-test/installed: pyproject.toml
 	test -x .venv-test/bin/pip || $(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	.venv-test/bin/pip install --quiet --disable-pip-version-check --editable '.[browser]' --group dev
+	.venv-test/bin/pip install --quiet --disable-pip-version-check --editable '.[browser,hooks]' --group dev
 	@touch $@
 
 test: lint
