@@ -1,6 +1,6 @@
 """Make a versions repository like a real one, as large as one likes: documents that change a clause at a time.
 
-    python benchmarks/generate.py GIT_DIR [--versions 42627] [--documents 877] [--letters 40000] [--seed 1] [--repack]
+    python benchmarks/generate.py GIT_DIR [--versions 42627] [--documents 877] [--letters 34500] [--seed 1] [--repack]
 
 The same seed and sizes give the same commits. Texts are made of sentences as terms have them, from words that are as
 frequent as words are. What a version does to the one before follows what was measured on recorded histories: four in
@@ -120,7 +120,7 @@ def changed(writer: Writer, text: list[str], how: float) -> list[str]:
         new = [link_elsewhere(paragraph, chance) for paragraph in text]
         if new != text:
             return new
-    count = len(text) // 2 if how > 0.9 else chance.choice((1, 1, 1, 2, 2, 3, 5, 12))
+    count = len(text) // 2 if how > 0.9 else chance.choice((1, 1, 2, 3, 5, 8, 12, 30))
     for _ in range(count):
         place = chance.randrange(1, len(new))
         kind = chance.random()
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--versions", type=int, default=42_627)
     parser.add_argument("--documents", type=int, default=877)
-    parser.add_argument("--letters", type=int, default=40_000, help="of a text, on average")
+    parser.add_argument("--letters", type=int, default=34_500, help="of a text, on average")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repack", action="store_true", help="pack as tightly as a served repository is")
     arguments = parser.parse_args()
@@ -219,7 +219,7 @@ def commit_of(chance: random.Random, at: datetime, path: str, blob: int, first: 
 
 def shares(chance: random.Random, versions: int, documents: int) -> list[int]:
     """How many versions each document has: few have many, as everywhere."""
-    weights = [chance.paretovariate(1.1) for _ in range(documents)]
+    weights = [min(chance.paretovariate(1.1), 100) for _ in range(documents)]  # none has most of all
     counts = [1 + int(weight / sum(weights) * (versions - documents)) for weight in weights]
     for number in range(versions - sum(counts)):
         counts[number % documents] += 1

@@ -46,7 +46,8 @@ def main() -> None:
         with peak_memory() as peak:
             imported, counts = run(folder, kept, arguments.ref, arguments.workers)
         seconds = time.perf_counter() - began
-        pack = sum(path.stat().st_size for path in folder.rglob("*.pack"))
+        packed = arguments.versions if arguments.versions.is_dir() else folder
+        pack = sum(path.stat().st_size for path in packed.rglob("*.pack"))
         figures = {
             "versions": imported.versions,
             "documents": imported.documents,

@@ -54,6 +54,7 @@ from tosmon.model import (
     TermsKey,
     Validators,
 )
+from tosmon.run import share_heaps
 from tosmon.track import World, check
 
 _TOGETHER = timedelta(minutes=5)  # parts of one document that were fetched in one go
@@ -305,6 +306,7 @@ def line_of(collection: str, alert: Alert, at: datetime) -> dict[str, object]:
 
 
 def main() -> None:
+    share_heaps()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--ref")

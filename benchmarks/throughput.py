@@ -46,7 +46,7 @@ from tosmon.http import Client, Limits
 from tosmon.judge import load_rules
 from tosmon.model import Form, Outcome, SourceDocument, Terms, TermsKey
 from tosmon.publish import FeedSettings
-from tosmon.run import Works, look_at_due
+from tosmon.run import Works, look_at_due, share_heaps
 from tosmon.track import World
 
 ROUNDS = ("first", "304", "same", "nonce", "clause")
@@ -195,6 +195,7 @@ class Checks:
 
 
 def main() -> None:
+    share_heaps()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=Path, required=True)
     parser.add_argument("-n", type=int, default=1000, help="documents")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 NAMES = {
@@ -90,6 +90,7 @@ _SCRIPTS = (
     ("th", re.compile("[\u0e00-\u0e7f]")),
     ("ru", re.compile("[\u0400-\u04ff]")),
 )
+_OTHER_SCRIPT = re.compile(f"[{''.join(script.pattern.strip('[]') for _, script in _SCRIPTS)}]")
 # Languages of one script (ru, uk, bg; ar, fa; zh, ja) are not told apart, nor those that share their common words.
 _ALIKE = tuple(
     set(group.split())
@@ -102,15 +103,16 @@ _ALIKE = tuple(
 def guess_language(text: str) -> str | None:
     """The ISO 639-1 code of the language most of the text is in, or `None` when that is not clear."""
     text = _MARKUP.sub(" ", text[:_READ])
-    letters = sum(map(len, _WORD.findall(text)))
+    words = _WORD.findall(text)
+    letters = sum(map(len, words))
     if letters == 0:
         return None
-    for code, script in _SCRIPTS:
+    for code, script in _SCRIPTS if _OTHER_SCRIPT.search(text) else ():
         share = len(script.findall(text)) / letters
         # Japanese mixes kana into kanji; a name in another script makes no language.
         if share > (0.15 if code == "ja" else 0.4) and letters >= 40:
             return code
-    return _by_words(text)
+    return _by_words(words)
 
 
 def likely_languages(
@@ -139,8 +141,8 @@ def alike(one: str, other: str) -> bool:
     return first == second or any(first in group and second in group for group in _ALIKE)
 
 
-def _by_words(text: str) -> str | None:
-    found = [word.lower() for word in _WORD.findall(text)]
+def _by_words(words: Sequence[str]) -> str | None:
+    found = [word.lower() for word in words]
     if len(found) < _FEWEST_WORDS:
         return None
     scores: Counter[str] = Counter()

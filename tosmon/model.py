@@ -331,6 +331,14 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
 
+    @property
+    def rank(self) -> int:
+        """The graver, the higher."""
+        return _SEVERITY_RANKS[self]
+
+
+_SEVERITY_RANKS = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2}
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -434,7 +442,9 @@ class Alert:
     """A change that people are told, complete: feeds and mails are rendered from this and nothing else.
 
     Stored as it was told and never edited; a correction is a new alert whose `corrects` is the first one's `uid`.
-    `at` is when the change was seen (the event), never when something was rendered. `id` is 0 before it is stored.
+    `at` is when what it tells happened (the event), never when something was rendered: the change was seen, its day came,
+    it was taken back. `seen_at` is when the change was seen, where that was before `at`; `stands_since` from when the
+    earlier text stands again, of which `version_id` then is a version. `id` is 0 before it is stored.
     """
 
     uid: str
@@ -458,6 +468,12 @@ class Alert:
     corrects: str | None = None
     silent: bool = False
     id: int = field(default=0, compare=False)
+    seen_at: datetime | None = None
+    stands_since: datetime | None = None
+
+
+MAIL = "email"
+"""The channel of mails: the name under which they stand in the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +498,10 @@ class NotificationState(StrEnum):
     DROPPED = "dropped"  # by the operator: neither sent nor kept for that
 
 
+FLOOD = "flood"
+"""What the bundle of alerts begins with that came too many at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """One delivery over one channel to one recipient. `message_id` never changes between attempts.
@@ -502,6 +522,11 @@ class Notification:
     @property
     def alerts(self) -> tuple[Alert, ...]:
         return (self.alert, *self.more)
+
+    @property
+    def is_flood(self) -> bool:
+        """Whether it bundles alerts that came too many at a time, and not those of a day or week."""
+        return self.bundle.startswith(FLOOD)
 
 
 # --- subscribe ---------------------------------------------------------------------------------------------------

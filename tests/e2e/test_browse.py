@@ -159,14 +159,14 @@ def test_keys_step_through_the_changes(chromium: Any, base: str, changes: dict[s
     seen.close()
 
 
-def test_times_are_those_of_the_reader(chromium: Any, base: str, changes: dict[str, str]) -> None:
-    """Exact times are shown in the reader's zone, with UTC on hover; without scripts they say UTC."""
-    for scripts, shown in ((True, "3:08"), (False, "06:08 UTC")):
+def test_times_have_one_clock(chromium: Any, base: str, changes: dict[str, str]) -> None:
+    """A page says UTC everywhere, by name; the reader's own time, with its zone, is there on hover."""
+    for scripts in (True, False):
         seen = Seen(chromium, base, timezone_id="America/Sao_Paulo", locale="en-GB", java_script_enabled=scripts)
         seen.go(changes["training"])
         time = seen.page.locator(".facts time.local")
-        assert shown in time.inner_text()
-        assert not scripts or time.get_attribute("title") == "3 November 2026, 06:08 UTC"
+        assert time.inner_text() == "3 November 2026, 06:08 UTC"
+        assert not scripts or "03:08 GMT-3" in str(time.get_attribute("title"))
         seen.close()
 
 

@@ -23,6 +23,7 @@ import pytest
 from stories import Lived
 
 from tosmon.archive import Archive
+from tosmon.config import load_config
 from tosmon.demo import EVENTS
 from tosmon.model import Alert, AlertKind, ChangeState, ClauseChangeKind, Direction, Severity, Verdict
 
@@ -323,6 +324,9 @@ def test_demo_once_leaves_a_folder_full_of_everything(tosmon: Callable[..., Pope
     assert len(mails_of(folder)) == len(EXPECTED)
     assert (folder / "archive.sqlite").is_file()
     assert list((folder / "public").rglob("*.rss")) and list((folder / "snapshots").rglob("*.warc.gz"))
+    config = load_config(folder / "config.yaml", {})
+    assert config.archive == f"sqlite:///{folder / 'archive.sqlite'}" and config.public == folder / "public"
+    assert config.terms() and all(terms.paused for terms in config.terms())
 
 
 def test_a_folder_with_an_archive_is_left_alone(tosmon: Callable[..., Popen[str]], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -355,6 +356,8 @@ def test_any_version_can_be_shown_and_compared(tosmon: Tosmon, site: Site, tmp_p
 
     assert "six euros" in tosmon("show", "Inkwell", "--version", first).out
     assert "nine euros" in tosmon("show", "Inkwell", "--at", "0s").out
+    today = datetime.now(UTC).date().isoformat()
+    assert "nine euros" in tosmon("show", "Inkwell", "--at", today).out  # a day stands for its last moment
     assert (ended := tosmon("show", "Inkwell", "--at", "2001-01-01")).code == 1 and "does not go back" in ended.err
     assert tosmon("show", "Inkwell", "--at", "yesterday").code == 2
     assert "[-six-]{+nine+}" in tosmon("diff", "Inkwell", "--from", first).out
@@ -442,3 +445,19 @@ def test_declarations_of_others_are_tracked_beside_ours(tosmon: Tosmon, site: Si
         ("Quill", "Privacy Policy", "Quill"),
     ]
     assert all(one["tags"] == ["all"] for one in listed)
+
+
+def test_assess_of_equal_files_and_of_one_more_paragraph(tosmon: Tosmon, tmp_path: Path) -> None:
+    """The same text is said to be the same; what is appended changes no clause before it."""
+    (tmp_path / "a.md").write_text("# Terms\n\nBe kind to everyone here.\n")
+    (tmp_path / "b.md").write_text("# Terms\n\nBe kind to everyone here.\n\nAnd pay what you owe us.\n")
+
+    assert "The two files are the same." in tosmon("assess", "a.md", "a.md").err
+    assert tosmon("assess", "a.md", "b.md", "--json").json["clauses"]["cosmetic"] == 0
+
+
+def test_extract_from_ones_own_network_names_the_option(tosmon: Tosmon) -> None:
+    """Who tries a page at home is told how."""
+    ended = tosmon("extract", "http://127.0.0.1:9/terms")
+
+    assert ended.code == 1 and "--allow-private" in ended.err

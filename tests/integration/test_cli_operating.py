@@ -128,3 +128,33 @@ def test_variants_are_listed(desk: Desk) -> None:
     assert desk.json("variants") == []
     assert desk.run("variants", "marrowick") == 0
     assert "No document" in desk.err
+
+
+def test_the_beginning_of_a_type_is_enough(desk: Desk) -> None:
+    """`pause` and its like take a type as `show` does, and name the types where it is none."""
+    assert desk.run("pause", "marrowick", "terms") == 0 and "paused" in desk.out
+    assert desk.run("pause", "marrowick", "privacy") == 1 and '"Terms of Service"' in desk.err
+
+
+def test_what_cannot_be_read_is_listed(desk: Desk) -> None:
+    """`incidents` says which document, why, and what that means."""
+    assert desk.run("incidents") == 0 and "could be read" in desk.err
+    desk.site.page("/terms", "<h1>Oops</h1>", 503)
+    desk.run("check")
+
+    (found,) = desk.json("incidents", "marrowick")
+    assert found["key"]["service"] == "Marrowick"
+    assert desk.run("incidents") == 0 and "tried again by itself" in desk.out
+
+
+def test_deciding_needs_no_secret_of_a_hook(desk: Desk) -> None:
+    """A hook that is not set up whole stops what sends, not what an operator decides."""
+    desk.show(page(CHANGED))
+    (change,) = desk.json("changes")
+    text = desk.config.read_text(encoding="utf-8")
+    desk.config.write_text(f"{text}hooks: [{{name: desk, url: 'https://desk.example/x'}}]\n", encoding="utf-8")
+
+    assert desk.run("noise", str(change["id"]), "--no-mail") == 0, desk.err
+    assert desk.run("re-extract") == 0, desk.err
+    assert desk.run("check", "Nope") == 1 and "not tracked" in desk.err
+    assert desk.run("check") == 1 and "SECRET" in desk.err

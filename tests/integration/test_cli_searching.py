@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,24 @@ def test_a_search_can_be_narrowed_and_read_by_programs(tosmon: Tosmon) -> None:
     assert begun == sorted(begun) and len(begun) == 5
 
 
+def test_until_a_day_takes_in_that_day(tosmon: Tosmon) -> None:
+    """What first stood on a day stood until that day, and not until the one before."""
+    hits = json.loads(tosmon("search", "never", "artwork", "--first", "--json")[1])["hits"]
+    day = date.fromisoformat(hits[0]["stands"][0]["first_at"][:10])
+
+    def total(until: date) -> int:
+        return int(json.loads(tosmon("search", "never", "artwork", "--until", until.isoformat(), "--json")[1])["total"])
+
+    assert total(day) > total(day - timedelta(days=1))
+
+
+def test_a_misspelt_service_is_told_the_nearest(tosmon: Tosmon) -> None:
+    """Not "no clause says that", which would be taken for an answer."""
+    code, _, err = tosmon("search", "content", "--service", "Inkwel")
+
+    assert code == 1 and "did you mean Inkwell Studio?" in err
+
+
 def test_signs_alone_are_no_search(tosmon: Tosmon) -> None:
     """It says what to do instead."""
     code, _, err = tosmon("search", "***")
@@ -85,3 +104,18 @@ def test_the_site_is_written_as_files(tosmon: Tosmon, tmp_path: Path) -> None:
     assert code == 0 and done["pages"] > 100 and (tmp_path / "site/index.html").is_file()
     assert "https://terms.example.org/changes/" in (tmp_path / "site/feeds/all.rss").read_text(encoding="utf-8")
     assert again["pages"] == done["pages"] and again["written"] <= 2  # the feed of now, and the page that says when
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("list", "Inkwel"), "did you mean Inkwell?"),
+        (("search", "train", "--type", "Nope"), '"Terms of Service"'),
+        (("changes", "--topic", "ai_trainig"), "did you mean ai_training?"),
+    ],
+)
+def test_what_is_misspelt_is_no_empty_answer(tosmon: Tosmon, arguments: tuple[str, ...], said: str) -> None:
+    """A service, type or topic that is none is an error that names what there is."""
+    code, _, err = tosmon(*arguments)
+
+    assert code == 1 and said in err

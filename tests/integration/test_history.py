@@ -235,6 +235,31 @@ def test_an_export_leaves_other_folders_alone(tmp_path: Path) -> None:
     archive.close()
 
 
+def test_an_export_leaves_repositories_of_others_alone(tmp_path: Path, rules: Rules) -> None:
+    """What no export began, what names programs to run and what holds work that is in no commit is not written to."""
+    source, folder = tmp_path / "versions.git", tmp_path / "exported"
+    write_repository(source, 2)
+    archive = archive_at(tmp_path)
+    import_versions(source, archive, rules, NOW)
+    with pytest.raises(TosmonError, match="no export began"):
+        export_git(archive, source)
+    export_git(archive, folder)
+    write_repository(source, 1, first=2)
+    import_versions(source, archive, rules, NOW)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(TosmonError, match="in no commit"):
+        export_git(archive, folder)
+    (folder / "notes.txt").unlink()
+    subprocess.run(["git", "-C", str(folder), "config", "filter.x.smudge", "touch ran"], check=True)
+
+    with pytest.raises(TosmonError, match=r"filter\.x\.smudge"):
+        export_git(archive, folder)
+
+    subprocess.run(["git", "-C", str(folder), "config", "--unset", "filter.x.smudge"], check=True)
+    assert export_git(archive, folder).versions == 1
+    archive.close()
+
+
 @pytest.mark.parametrize("name", ["../up", "..", ".git", "a/b", "C:\\x", "nul\0", ".hidden", "GIT~1", "", "a" * 500])
 def test_no_name_leads_out_of_its_folder(name: str) -> None:
     """Whatever a service is called, its file lies in its folder and is nothing of git's own."""
@@ -276,6 +301,8 @@ def test_tables_hold_every_change_and_no_formula(tmp_path: Path, rules: Rules) -
     assert any(row["topic"] == "ai_training" and "train our AI models" in row["quotes_after"] for row in rows)
     assert [harmless_cell(text)[0] for text in ("=1+1", "+1", "-1", "@x", "\t=1", "  =1", "＝1")] == ["'"] * 7
     assert harmless_cell("we = you") == "we = you"
+    hidden = ("a;=cmd|' /C calc'!A0", "a\t@x", "a\n+1", 'a;"=1"', "\ufeff=1+1", "\u200b=1", "\u2060\u00ad-1")
+    assert [harmless_cell(text).count("'") - text.count("'") for text in hidden] == [1] * 7
     archive.close()
 
 
@@ -401,6 +428,20 @@ def write_pages(folder: Path, pages: list[str]) -> None:
 def page_of(number: int) -> str:
     clauses = "".join(f"<p>{line}</p>" for line in text_of(number).split("\n\n")[1:])
     return f"<html lang=en><title>Terms</title><body><nav>Home</nav><main><h1>Terms</h1>{clauses}</main></body></html>"
+
+
+def test_a_recorded_page_beyond_all_measure_is_a_failed_look(tmp_path: Path, rules: Rules) -> None:
+    """A page of more than 20 MB is never held in memory; the import goes on with the next one."""
+    repository = tmp_path / "snapshots.git"
+    write_pages(repository, [page_of(0), page_of(2) + f"<!--{'x' * 20_000_000}-->", page_of(1)])
+    declared = [Terms(TERMS, "Brush & Co", Form((SourceDocument("https://brush.example/terms", ("main",)),)))]
+    archive, kept = archive_at(tmp_path), Snapshots(tmp_path / "snapshots")
+    identity = archive.identity("example.org", NOW.date())
+
+    done = import_snapshots(repository, declared, archive, kept, rules, identity, NOW)
+
+    assert (done.versions, done.failures) == (2, 1)
+    archive.close()
 
 
 def test_recorded_pages_are_read_anew_and_told_to_nobody(tmp_path: Path, rules: Rules) -> None:

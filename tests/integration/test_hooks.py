@@ -242,7 +242,7 @@ def test_redirect_is_not_followed(channel: Callable[..., WebhookChannel]) -> Non
         assert (len(receiver.calls), inside.calls) == (1, [])
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://x.example/", "http://"])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://x.example/", "http://", "http://[::1/"])
 def test_other_schemes_are_refused(channel: Callable[..., WebhookChannel], url: str) -> None:
     """Only http and https lead anywhere."""
     with pytest.raises(DeliveryError):
@@ -331,6 +331,18 @@ def test_hostile_text_is_harmless_in_a_chat() -> None:
         assert len(title) <= 300 and len(text) < 20_000 and "\n" not in title
         assert not any(bad in title + text for bad in ("\x00", "\x1b", "\r", "\u202e"))
         assert "\nBcc:" not in text
+
+
+def test_words_of_a_platform_call_nobody_in_a_chat() -> None:
+    """Quoted words read as before, and are no mention, no markup and no address."""
+    words = "@everyone <!channel> [Log in](https://evil.example) at www.evil.example or evil.example"
+    alert = replace(notification().alert, headline=words, type=words, flags=(), passages=())
+    title, text = chat_message(notification(alert), FEEDS)
+    summed = chat_message(notification(alert, alert), FEEDS)[1]
+
+    for shown in (title, text.removesuffix("https://terms.example/changes/12"), summed.replace("https://terms.", "")):
+        assert not any(bad in shown for bad in ("@everyone", "<!", "](", "https://", "www.", "evil.example"))
+    assert words[:40] in title.replace("\u200d", "")
 
 
 # --- configuration ------------------------------------------------------------------------------------------------

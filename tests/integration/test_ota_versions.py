@@ -11,6 +11,7 @@ import pytest
 
 from tosmon.archive import Archive
 from tosmon.clauses import join
+from tosmon.interop.git import GitError
 from tosmon.interop.ota_versions import import_versions
 from tosmon.judge import Rules, load_rules
 from tosmon.model import ChangeState, TermsKey
@@ -85,3 +86,118 @@ def test_the_next_import_brings_only_what_is_new(repository: Path, tmp_path: Pat
     since = archive.browse.since(change.after_id)
     assert [at.day for _, at in since] == [1, 1, 2]
     archive.close()
+
+
+# --- repositories of strangers -----------------------------------------------------------------------------------------
+
+
+def imported(repository: Path, home: Path, rules: Rules, ref: str | None = None) -> tuple[int, list[TermsKey]]:
+    """How many versions an import into a new archive brings, and of which documents."""
+    archive = Archive(f"sqlite:///{home}/archive.sqlite")
+    try:
+        done = import_versions(repository, archive, rules, NOW, ref=ref)
+        return done.versions, [document.key for document in archive.browse.documents()]
+    finally:
+        archive.close()
+
+
+def written(folder: Path, kind: str, contents: bytes) -> str:
+    """The id of an object that git would not write by itself."""
+    command = ["git", "-C", str(folder), "hash-object", "-w", "--literally", "-t", kind, "--stdin"]
+    return subprocess.run(command, input=contents, capture_output=True, check=True).stdout.decode().strip()
+
+
+def committed(
+    folder: Path, *entries: tuple[str, str, str], message: str = "Record it", date: str = "1600000000 +0000"
+) -> None:
+    """Commit files of one service, given as mode, name and id, on main."""
+    raw = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(one) for mode, name, one in entries)
+    service = written(folder, "tree", raw)
+    root = written(folder, "tree", b"40000 " + KEY.service.encode() + b"\0" + bytes.fromhex(service))
+    who = f"bot <bot@example.org> {date}"
+    commit = written(folder, "commit", f"tree {root}\nauthor {who}\ncommitter {who}\n\n{message}\n".encode())
+    git(folder, "update-ref", "refs/heads/main", commit)
+
+
+def test_a_repository_runs_no_program_of_its_own(repository: Path, tmp_path: Path, rules: Rules) -> None:
+    """What its configuration names for signatures or for objects left elsewhere is not run."""
+    record(repository, FIRST, 0)
+    blob = subprocess.run(
+        ["git", "-C", repository, "rev-parse", f"HEAD:{KEY.service}/{KEY.type}.md"], capture_output=True
+    )
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+    program.chmod(0o755)
+    head = subprocess.run(["git", "-C", repository, "cat-file", "commit", "HEAD"], capture_output=True).stdout
+    signed = head.replace(
+        b"\n\n", b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n", 1
+    )
+    git(repository, "update-ref", "refs/heads/main", written(repository, "commit", signed))
+    for setting, value in (
+        ("log.showSignature", "true"), ("gpg.program", program), ("core.fsmonitor", program),
+        ("core.repositoryFormatVersion", "1"), ("extensions.partialClone", "origin"), ("remote.origin.url", repository),
+        ("remote.origin.promisor", "true"), ("remote.origin.uploadpack", program),
+    ):  # fmt: skip
+        git(repository, "config", setting, str(value))
+    assert imported(repository, tmp_path, rules)[0] == 1
+    name = blob.stdout.decode().strip()
+    (repository / ".git" / "objects" / name[:2] / name[2:]).unlink()
+
+    with pytest.raises(GitError, match="missing"):
+        imported(repository, repository / ".git", rules)
+
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("as_bundle", [False, True])
+def test_a_branch_is_no_option_of_git(repository: Path, tmp_path: Path, rules: Rules, as_bundle: bool) -> None:
+    """A branch that is called like an option is read like any other."""
+    record(repository, FIRST, 0)
+    branch = f"--output={tmp_path}/overwritten"
+    git(repository, "update-ref", f"refs/heads/{branch}", "HEAD")
+    git(repository, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    git(repository, "update-ref", "-d", "refs/heads/main")
+    git(repository, "bundle", "create", "--quiet", str(tmp_path / "bundle"), "--all")
+    taken = tmp_path / "bundle" if as_bundle else repository
+
+    assert imported(taken, tmp_path, rules)[0] == 1
+    assert imported(taken, repository, rules, branch)[0] == 1
+    with pytest.raises(GitError, match="no branch"):
+        imported(taken, repository, rules, "--all")
+
+    assert not (tmp_path / "overwritten").exists()
+
+
+@pytest.mark.parametrize(
+    ("versions", "message", "date"),
+    [
+        (1, "marks \x01 of \x02 ours \x03", "1600000000 +0000"),
+        (1, "a zone that is none", "1600000000 +9999"),
+        (0, "the year 3170843", "99999999999999 +0000"),
+    ],
+)
+def test_odd_messages_and_dates_stop_no_import(
+    repository: Path, tmp_path: Path, rules: Rules, versions: int, message: str, date: str
+) -> None:
+    """A commit with a date that we cannot keep is passed over, any other is read."""
+    text = written(repository, "blob", FIRST.encode())
+    committed(repository, ("100644", f"{KEY.type}.md", text), message=message, date=date)
+
+    assert imported(repository, tmp_path, rules)[0] == versions
+
+
+def test_only_files_under_names_that_can_be_kept_are_texts(repository: Path, tmp_path: Path, rules: Rules) -> None:
+    """Links, other repositories, names that a configuration forbids and texts beyond all measure are passed over."""
+    text, huge = written(repository, "blob", FIRST.encode()), written(repository, "blob", b"All yours. " * 2_000_000)
+    committed(
+        repository,
+        ("100644", "...md", text),
+        ("120000", "Link.md", written(repository, "blob", b"/etc/passwd")),
+        ("100644", "Long.md", huge),
+        ("160000", "Module.md", "1" * 40),
+        ("100644", f"{KEY.type}.md", text),
+        ("100644", "a\nb.md", text),
+        ("100644", "\u202eevil.md", text),
+    )
+
+    assert imported(repository, tmp_path, rules) == (1, [KEY])

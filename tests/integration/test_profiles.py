@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import profile_story as story
@@ -90,6 +90,45 @@ def test_a_profile_of_a_past_day_is_that_of_its_text(archive: Archive, rules: Ru
     assert profile(archive, day(9)).cell("training").answer == "No"
     assert profile(archive, day(10)).cell("training").answer == "Yes"
     assert archive.findings.profiles(at=day(-1)) == []
+
+
+def test_a_quote_bears_its_own_date(archive: Archive, rules: Rules) -> None:
+    """The licence is old, these words of it are new: both days are known, with the change that brought the words."""
+    changes = story.history(archive, TERMS, [HEAD + NARROW, HEAD + LICENCE], rules)
+    archive.findings.refresh(rules, story.NOW)
+    [licence] = profile(archive).cell("licence").held
+
+    assert (licence.since, licence.begun, licence.begun_change_id) == (day(0), day(10), changes[0])
+    assert profile(archive).cell("licence.perpetual").held[0].begun is None
+
+
+def test_what_applies_later_is_only_announced(archive: Archive, rules: Rules) -> None:
+    """The text names the day; from that day on it is a plain answer, and so it is for whoever asks for no day."""
+    told = HEAD + "This version applies from 1 March 2024.\n\n" + TRAINS
+    story.history(archive, TERMS, [HEAD, told], rules)
+    archive.findings.refresh(rules, story.NOW)
+
+    def said(today: date) -> str:
+        [found] = archive.findings.profiles(service="Inkwell", today=today)
+        return found.cell("training").answer
+
+    assert said(date(2024, 2, 29)) == "Yes, from 1 March 2024 (announced 11 January 2024)"
+    assert profile(archive, day(12)).cell("training").answer == said(date(2024, 2, 29))
+    assert said(date(2024, 3, 1)) == "Yes" == profile(archive).cell("training").answer
+
+
+def test_a_promise_that_was_dropped_is_remembered(archive: Archive, rules: Rules) -> None:
+    """Not as long as it stands, nor when something else is said instead."""
+    changes = story.history(archive, TERMS, [HEAD + NEVER, HEAD + KEEP, HEAD + TRAINS], rules)
+    archive.findings.refresh(rules, story.NOW)
+    dropped = profile(archive, day(15)).cell("training")
+
+    assert dropped.answer == "Says nothing (promised No until 11 January 2024)"
+    assert dropped.gone is not None and dropped.gone.change_id == changes[0]
+    assert profile(archive, day(5)).cell("training").answer == "No"
+    assert profile(archive).cell("training").answer == "Yes"
+    [table] = [one for one in archive.findings.table(day(15), frozenset({"training"})) if one.service == "Inkwell"]
+    assert table.cell("training").answer == dropped.answer
 
 
 def test_attributes_of_the_licence_each_stand_since_their_own_day(archive: Archive, rules: Rules) -> None:
@@ -294,9 +333,12 @@ def test_judging_again_can_be_stopped_and_goes_on(archive: Archive, rules: Rules
     story.history(archive, TERMS, [HEAD, HEAD + FACES], rules)
     story.history(archive, OTHER, [HEAD, HEAD + FACES], rules)
     archive.findings.refresh(rules, story.NOW, judged=True)
-    seen: list[TermsKey] = []
+    seen: list[int] = []
 
-    stopped = rejudge(archive, more_rules, story.NOW, stop=lambda: len(seen) == 1, done=seen.append)
+    def step(done: int, total: int) -> None:
+        seen.append(done)
+
+    stopped = rejudge(archive, more_rules, story.NOW, stop=lambda: len(seen) == 1, step=step)
     rest = rejudge(archive, more_rules, story.NOW)
 
     assert (stopped.documents, stopped.left, rest.documents, rest.left) == (1, 1, 1, 0)

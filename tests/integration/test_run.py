@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -30,7 +31,7 @@ from tosmon import run, track
 from tosmon.archive import Recorded, Standing
 from tosmon.cli.wiring import works_of
 from tosmon.config import load_config
-from tosmon.model import Outcome, Terms, TermsKey
+from tosmon.model import Outcome, Terms, TermsKey, Verdict
 
 ROOT = Path(__file__).parents[2]
 TERMS = "Terms of Service"
@@ -432,3 +433,16 @@ def test_hub_that_fails_is_no_harm(caplog: pytest.LogCaptureFixture) -> None:
     client.close()
 
     assert "feeds.hub" in caplog.text
+
+
+def test_a_network_that_is_down_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """After a few documents that cannot be reached, the rest is one line that points at this machine."""
+    unreached = run.Unreached()
+    with caplog.at_level(logging.WARNING), unreached.round():
+        with unreached.round():
+            news = [unreached.is_news(Verdict.UNREACHABLE) for _ in range(48)]
+        assert not caplog.records
+
+    assert news.count(True) == 3
+    (said,) = caplog.records
+    assert said.getMessage().startswith("48 documents could not be reached: look at the network")

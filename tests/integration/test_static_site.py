@@ -149,3 +149,17 @@ def test_what_is_no_site_of_ours_is_left_alone(exported: Exported, tmp_path: Pat
     export_site(exported.archive, SETTINGS, site, story.NOW)
 
     assert (site / "CNAME").exists() and (tmp_path / "thesis.txt").exists()
+
+
+def test_a_service_may_be_called_like_a_file_of_ours(tmp_path: Path) -> None:
+    """A service by the name of index.html has its folder beside the file of that name."""
+    archive = Archive(f"sqlite:///{tmp_path}/archive.sqlite")
+    story.tell(archive, tmp_path / "snapshots")
+    old = archive.browse.documents()[0].key.service
+    archive.identities.rename(old, "index.html", lambda service, type: "")
+
+    export_site(archive, SETTINGS, tmp_path / "site", story.NOW)
+
+    assert (tmp_path / "site" / "services" / "index.html").is_file()
+    assert len(list((tmp_path / "site" / "services").glob("index-html-*/index.html"))) == 1
+    archive.close()

@@ -34,6 +34,7 @@ from tosmon.compare import compare
 from tosmon.config import Config, Email, Security, load_config
 from tosmon.deliver import Delivered, deliver_due
 from tosmon.model import (
+    MAIL,
     Alert,
     AlertKind,
     ChangeState,
@@ -535,6 +536,7 @@ def test_programs_that_fill_in_every_field_are_left_alone(house: House) -> None:
 
 NO_ADDRESSES = (
     "",
+    "=?utf-8?q?v=0d=0aSubject=3A_win=0d=0a=0d=0aPay_here?=@target.example",
     "ada",
     "ada@",
     "@example.net",
@@ -593,6 +595,14 @@ def test_letter_case_makes_no_second_subscriber(house: House) -> None:
     house.ask("ADA@EXAMPLE.NET")
     [(recipient, letter)] = house.deliver()
     assert recipient == ADA and letter["Subject"].startswith("Your subscription")
+
+
+def test_an_address_that_only_looks_like_another_keeps_nobody_out(house: House) -> None:
+    """Letter case is that of ASCII: whoever subscribes as `ſam@` gets none of what `sam@` asks for."""
+    house.ask("ſam@example.net")
+    house.deliver()
+    house.ask("sam@example.net")
+    assert [recipient for recipient, _ in house.deliver()] == ["sam@example.net"]
 
 
 def test_choices_that_are_not_offered_are_never_stored(house: House) -> None:
@@ -962,7 +972,7 @@ def test_links_are_not_made_without_the_secret(house: House) -> None:
 def test_nothing_waits_for_nobody(house: House) -> None:
     """A round without letters and alerts delivers nothing and opens no connection."""
     with ExitStack() as stack:
-        assert house.ways(stack).letters[wiring.CHANNEL](lambda: False) == Delivered()
+        assert house.ways(stack).letters[MAIL](lambda: False) == Delivered()
 
 
 # --- the operator's command line ----------------------------------------------------------------------------------
@@ -1027,7 +1037,7 @@ def test_the_clock_sends_letters_and_alerts(desk: Desk) -> None:
     config = load_config(desk.folder / "config.yaml", {"TOSMON_SMTP_PASSWORD": "open sesame"})
     with wiring.works_of(config) as works:
         works.world.archive.subscribers.ask(ADA, Choices(), works.world.clock())
-        assert run.deliver_through(wiring.CHANNEL, works) == Delivered(sent=1)
+        assert run.deliver_through(MAIL, works) == Delivered(sent=1)
         works.world.archive.subscribers.ask("ben@example.net", Choices(), works.world.clock())
         assert run.deliver(works) == Delivered(sent=1)
     assert [to for to, _ in desk.mailbox.take()] == [ADA, "ben@example.net"]

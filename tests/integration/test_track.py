@@ -575,7 +575,7 @@ def test_a_page_back_in_its_language_is_compared_at_once(market: Market) -> None
     assert market.look() is Outcome.CHANGED
     market.look(MINUTES_10)
     assert market.told == [AlertKind.CHANGE]
-    assert "1 clause reworded" in market.alerts[0].headline
+    assert "six → nine per cent" in market.alerts[0].headline
 
 
 def test_one_of_several_pages_failing_is_an_incident_of_the_whole(market: Market) -> None:

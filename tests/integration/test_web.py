@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -21,9 +23,12 @@ from web_server import serving, web
 
 from tosmon.archive import Archive, Recording
 from tosmon.clauses import join
+from tosmon.compare import compare
 from tosmon.model import Form, Outcome, SourceDocument, Terms, TermsKey, Verdict
 from tosmon.publish import Feed, FeedFormat, document_feed, feed_file, links, write
+from tosmon.publish.signed import Purpose, Signer
 from tosmon.web import WebSettings, app
+from tosmon.web.site import Site
 
 
 @dataclass(frozen=True)
@@ -389,7 +394,7 @@ def test_a_document_shows_when_it_was_last_seen_whole(told: Told) -> None:
     """Every document says when it was last seen whole and when it is looked at next."""
     facts = words(told.soup(links.document_path(story.INKWELL)).select_one("dl.facts"))
 
-    assert "Last seen whole 23 minutes ago" in facts and "Next look in 40 minutes" in facts
+    assert "Last read completely 23 minutes ago" in facts and "Next look in 40 minutes" in facts
 
 
 def test_a_document_that_cannot_be_read_says_so_first(told: Told) -> None:
@@ -397,7 +402,7 @@ def test_a_document_that_cannot_be_read_says_so_first(told: Told) -> None:
     banner = words(told.soup(links.document_path(story.DRIFTNET)).select_one(".note.broken"))
 
     assert "cannot be read right now: blocked" in banner and "Checking your browser" in banner
-    assert "at 3 looks" in banner and "Last seen whole 6 months ago" in banner
+    assert "at 3 looks" in banner and "Last read completely 6 months ago" in banner
     assert "Driftnet" in words(told.soup("/incidents").select_one(".note.broken"))
 
 
@@ -453,7 +458,7 @@ def test_the_change_page_answers_three_questions_first(told: Told) -> None:
     facts = words(main.select_one(".headline"))
     assert "may train AI models on your content" in facts
     assert "From when 1 December 2026 in 28 days" in facts
-    assert "For whom Who uses Inkwell Studio under its Terms of Service" in facts
+    assert "For whom Everyone who uses Inkwell Studio under its Terms of Service" in facts
     assert "Seen 3 hours ago 3 November 2026, 06:08 UTC" in facts
 
 
@@ -631,6 +636,26 @@ def test_the_form_for_a_day_leads_to_an_address_to_keep(told: Told) -> None:
 
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{path}/at/2026-09-18")
     assert told.get(f"{path}/at?on=//evil.example").status_code == 404
+
+
+def test_a_comparison_that_many_ask_for_is_made_once(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long text takes seconds to lay out, and a page that is asked for twice must not take them twice."""
+    made: list[int] = []
+    two = Barrier(2)
+
+    def counted(*clauses: Any) -> Any:
+        made.append(1)
+        with suppress(BrokenBarrierError):
+            two.wait(0.3)  # time for another to begin, if any may
+        return compare(*clauses)
+
+    monkeypatch.setattr("tosmon.web.site.compare", counted)
+    site = Site(told.archive, WebSettings(), lambda: story.NOW)
+    before, after = told.versions[story.INKWELL][:2]
+    with ThreadPoolExecutor(4) as readers:
+        laid_out = list(readers.map(lambda number: site.layout(before, after), range(4)))
+
+    assert len(made) == 1 and all(one is laid_out[0] for one in laid_out)
 
 
 def test_any_two_versions_are_compared_older_first(told: Told) -> None:
@@ -840,6 +865,20 @@ def test_what_is_not_there_leads_back(told: Told, path: str) -> None:
 
     assert answer.status_code == 404
     assert "Latest changes" in answer.text and "<script>alert" not in answer.text
+
+
+def test_the_log_names_the_page_that_broke_and_no_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Links from mails let whoever has them in: what breaks is logged as its route, not as its address."""
+    archive = Archive(f"sqlite:///{tmp_path}/archive.sqlite")
+    archive.subscribers.by_handle = None  # type: ignore[method-assign,assignment]
+    token = Signer("a secret for tests").token(Purpose.CHOICES, "ab" * 12)
+    with serving(web(archive, tmp_path)) as base:
+        for method in ("GET", "HEAD"):
+            assert requests.request(method, f"{base}/subscription/{token}", timeout=30).status_code == 500
+    archive.close()
+
+    assert "GET /subscription/{token} broke" in caplog.text and "HEAD /subscription/{token} broke" in caplog.text
+    assert token not in caplog.text
 
 
 def test_a_slash_too_many_is_taken_off_within_the_site(told: Told) -> None:

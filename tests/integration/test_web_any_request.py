@@ -21,6 +21,7 @@ from test_web import LINK, POLICIES, PUBLIC
 from web_server import serving, web
 
 from tosmon.archive import Archive
+from tosmon.web import serving as answers
 
 READABLE = sorted(path for path, policy in POLICIES.items() if policy in (PUBLIC, LINK) and "static" not in path)
 
@@ -220,3 +221,20 @@ def test_what_is_kept_is_never_stale(tmp_path: Path) -> None:
 
     assert again.status_code == 304 and after.status_code == 200
     assert "Inkwell" in after.text and "Inkwell" not in before.text
+
+
+def test_what_is_kept_is_bounded_whatever_is_asked_for() -> None:
+    """A thousand addresses of one short page take no more memory than they are counted for, and old ones none."""
+    kept = answers._Kept()
+    short = answers._Ready([(b"content-type", b"text/html")], "tag", b"short")
+    for number in range(3 * answers.KEPT_ANSWERS):
+        kept.put(("/services", f"q={number}".encode() + b"x" * 500, False), 1, short)
+        kept.put(("/services", f"q={number}".encode() + b"x" * 600, False), 1, short)
+        kept.put(("/services/" + "x" * 600, b"%d" % number, False), 1, short)
+    assert len(kept._answers) <= answers.KEPT_ANSWERS
+    assert max(len(query) for _, query, _ in kept._answers) <= 512
+    assert 500 * len(kept._answers) < kept._bytes <= answers.KEPT_BYTES
+
+    kept.put(("/services", b"", False), 2, short)
+    assert kept.get(("/services", b"", False), 2) == short and kept.get(("/services", b"", False), 1) is None
+    assert len(kept._answers) == 1, "those of an older archive are gone"

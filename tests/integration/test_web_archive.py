@@ -73,7 +73,7 @@ def test_the_pulse_tells_of_looks_and_incidents(told: tuple[Archive, story.Told]
     archive, _ = told
 
     assert archive.browse.pulse() == Pulse(
-        13, story.NOW - timedelta(minutes=23), story.NOW + timedelta(minutes=40), 1, 1
+        13, story.NOW - timedelta(minutes=23), story.NOW + timedelta(minutes=40), 1, 1, 12
     )
 
 

@@ -20,6 +20,7 @@ from tosmon.errors import TosmonError
 from tosmon.model import TermsKey
 from tosmon.publish import links
 from tosmon.web import Operator, WebSettings, app
+from tosmon.web.sessions import Sessions
 
 TOKEN = "a token for tests, long enough"
 ACTIONS = ("check", "pause", "resume", "release", "noise", "part", "pin", "logout")
@@ -131,6 +132,38 @@ def test_a_wrong_token_opens_nothing_and_many_close_the_door(desk: Desk) -> None
     assert answer.status_code == 429 and "Wait five minutes" in answer.text
 
 
+def test_a_stranger_does_not_lock_the_operator_out() -> None:
+    """Wrong tokens count for the network that they come from; only very many close the door for all."""
+    sessions = Sessions(TOKEN, lambda: 0)
+    for _ in range(10):
+        assert sessions.open("wrong", story.NOW, "203.0.113") is None
+    assert sessions.is_closed(story.NOW, "203.0.113") and not sessions.is_closed(story.NOW, "198.51.100")
+    assert not sessions.is_closed(story.NOW + timedelta(minutes=6), "203.0.113")
+    for number in range(500):
+        sessions.open("wrong", story.NOW, str(number))
+    assert sessions.is_closed(story.NOW, "198.51.100")
+
+
+def test_a_login_says_where_it_came_from(desk: Desk) -> None:
+    """`Origin: null` is what a page elsewhere can send; our own login lets browsers name us, also over plain http."""
+    page = requests.get(f"{desk.base}/operator", timeout=30)
+    assert page.headers["Referrer-Policy"] == "same-origin"
+    for headers, status in (
+        ({"Origin": "null"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Origin": desk.base}, 303),
+    ):
+        assert desk.post("/operator/login", data={"token": TOKEN}, headers=headers).status_code == status
+
+
+def test_a_session_that_the_browser_drops_is_explained(desk: Desk) -> None:
+    """Where the site is https and the login came over http, the cookie is not kept, and the next page says so."""
+    settings = WebSettings(site_url="https://terms.example.org", operator=Operator(TOKEN))
+    with serving(app(desk.archive, settings, lambda: story.NOW)) as base, requests.Session() as browser:
+        answer = browser.post(f"{base}/operator/login", data={"token": TOKEN}, timeout=30)
+    assert "your browser kept no session" in answer.text and "https://terms.example.org/operator" in answer.text
+
+
 def test_forged_and_old_sessions_are_none(desk: Desk) -> None:
     """A cookie that was made up, cut, or of another token or yesterday opens nothing, and breaks nothing."""
     session, _ = desk.logged_in()
@@ -209,11 +242,14 @@ def test_what_an_address_says_was_done_is_not_shown_to_readers(desk: Desk) -> No
 
 
 def test_logging_out_ends_the_session(desk: Desk) -> None:
-    """The cookie is taken away."""
+    """The cookie is taken away, and whoever kept a copy of it has nothing."""
     session, proof = desk.logged_in()
+    copy = dict(session.cookies)
     desk.post("/operator/logout", session, data={"proof": proof})
 
     assert "Log in" in session.get(f"{desk.base}/operator", timeout=30).text
+    assert "Log in" in requests.get(f"{desk.base}/operator", cookies=copy, timeout=30).text
+    assert desk.logged_in()[0].cookies, "one can log in again"
 
 
 def test_without_a_token_nobody_is_an_operator(desk: Desk) -> None:

@@ -340,7 +340,7 @@ services:
       - {type: Imprint, url: https://b.example, select: [main, "div["], interval: 5 parsecs}
       - {url: https://b.example, paused: maybe}
 schedule: {workers: 0, confirm-after: 3m}
-email: {host: h, security: ssl, recipients: [a@b.example, b, {address: c@d.example, severity: worst}]}
+email: {host: h, security: ssl, recipients: [a@b.example, b, "=?utf-8?q?v?=@b.c", {address: c@d.example, severity: worst}]}
 web: 80
 serivces: []
 """
@@ -358,7 +358,8 @@ serivces: []
         'email.security: expected starttls, tls or none, got "ssl"',
         "email.from: missing; add whom the mails are from",
         'email.recipients[1]: expected an e-mail address, got "b"',
-        'email.recipients[2].severity: expected high, medium or low, got "worst"',
+        'email.recipients[2]: expected an e-mail address, got "=?utf-8?q?v?=@b.c"',
+        'email.recipients[3].severity: expected high, medium or low, got "worst"',
         "web: expected settings (a mapping), got 80",
         "serivces: unknown setting; did you mean services?",
     ]

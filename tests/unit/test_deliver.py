@@ -12,7 +12,7 @@ import pytest
 
 from tosmon.deliver import LEASE, ChannelDown, Delivered, RecipientRefused, TryLater, deliver_due, retry_at
 from tosmon.errors import DeliveryError
-from tosmon.model import Alert, AlertKind, Notification, Severity
+from tosmon.model import FLOOD, Alert, AlertKind, Notification, Severity
 
 NOW = datetime(2026, 10, 21, 14, 0, tzinfo=UTC)
 ALERT = Alert(
@@ -113,6 +113,16 @@ def test_everything_due_is_sent_and_settled() -> None:
     assert deliver_due(outbox, {"email": errand}, clock) == Delivered(sent=2)
     assert errand.sent == [1, 2]
     assert outbox.settled == {1: "sent", 2: "sent"} and not outbox.claimed
+
+
+def test_a_flood_is_logged_without_the_address(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator hears that there was one; a log is kept for longer than a subscriber may want."""
+    flood = replace(note(1), bundle=f"{FLOOD} {NOW.isoformat()}")
+
+    deliver_due(waiting(flood), {"email": Errand()}, clock)
+
+    assert "notification 1 by email: 1 alerts in one message; there were more" in caplog.text
+    assert flood.recipient not in caplog.text
 
 
 def test_no_more_than_one_is_claimed_and_unsettled() -> None:

@@ -48,7 +48,7 @@ def test_each_opening_and_closing_is_an_entry(format: FeedFormat) -> None:
     ]
     told = feed.entries[1].content[0].value
     assert "answers with a challenge; look less often" in told
-    assert "last seen whole on 21 October 2026, 13:03 UTC" in told
+    assert "last read completely on 21 October 2026, 13:03 UTC" in told
     assert "since 21 October 2026, 14:03 UTC, at 5 looks" in feed.entries[0].content[0].value
 
 

@@ -274,6 +274,53 @@ def test_change_without_flags_is_told_honestly() -> None:
     assert judgement.summary == "1 clause reworded in “Terms of Service”; no effect on your content found."
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("We keep 5 per cent of each ticket.", "We keep 8 per cent of each ticket.", "5 → 8 per cent"),
+        ("| Concert | 5% | 0.50 crowns |", "| Concert | 8% | 0.50 crowns |", "5 → 8%"),
+        ("A refund costs $5.00 or €4.", "A refund costs $7.50 or €4.", "$5.00 → $7.50"),
+        ("It is paid from EUR 20 on.", "It is paid from EUR 50 on.", "EUR 20 → EUR 50"),
+        ("It is paid from twenty crowns on.", "It is paid from fifty crowns on.", "twenty → fifty crowns"),
+    ],
+)
+def test_amounts_that_changed_are_the_headline(before: str, after: str, told: str) -> None:
+    """Money is told in the words of the texts, under its heading; the date line of the document does not count."""
+    frame = (
+        "# Terms\n\nLast updated: {}\n\n## Fees\n\n{}\n\nEverything else about our fees stays as it has been before."
+    )
+
+    judgement = judged(frame.format("3 May 2026", before), frame.format("4 June 2026", after))
+
+    assert judgement.headline == f"Inkwell Terms of Service: “Fees”: {told}"
+    assert judgement.summary == f"“Fees”: {told}; no effect on your content found."
+
+
+def test_numbers_that_are_no_amounts_are_not_told_as_such() -> None:
+    """The number of a section or of days is no money."""
+    before = document("Section 5 applies within 14 days.")
+
+    assert "→" not in judged(before, before.replace("14 days", "30 days")).headline
+
+
+def test_improvement_says_what_is_gained() -> None:
+    """An opt-out that is added reads like the good news that it is."""
+    judgement = judged(document(TRAINING), document(TRAINING, OPT_OUT))
+
+    assert flag(judgement, "ai_training").direction is Direction.BETTER
+    assert judgement.headline == "Inkwell Terms of Service: now lets you opt out of AI training"
+
+
+def test_ban_on_scraping_is_said_once_and_is_neither_worse_nor_better() -> None:
+    """What users may not do about AI has no direction for them, and one sentence is one point of the headline."""
+    ban = "You may not scrape stories from this site, and you may not use them to train artificial intelligence models."
+    judgement = judged(document(LICENCE), document(LICENCE, ban))
+
+    assert judgement.headline == "Inkwell Terms of Service: forbids scraping the site to train AI"
+    assert {one.direction for one in judgement.flags} == {Direction.NEUTRAL}
+    assert judgement.summary == "Forbids scraping the site to train AI."
+
+
 def test_unread_language_is_said() -> None:
     """Text that no rule can read is not passed in silence."""
     polish = "Użytkownik nie może korzystać z serwisu w sposób niezgodny z prawem ani też robić tego dla innych. " * 4

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tosmon import publish
@@ -298,6 +298,13 @@ def test_any_headline_makes_a_mail_without_defects(headline: str) -> None:
         "ada@example..net",
         "ada@example.net\x00",
         "x" * 300 + "@example.net",
+        "=?utf-8?q?v=0d=0aBcc=3A_eve=40example=2Ecom=0d=0a=0d=0aPay_here?=@example.net",
+        "ada@=?utf-8?q?example=2Enet?=",
+        ".ada@example.net",
+        "a..da@example.net",
+        "ada@-example.net",
+        "ada@192.0.2.1",
+        "ada@example.net＠example.com",
     ],
 )
 def test_what_is_no_address_gets_no_mail(recipient: str) -> None:
@@ -313,6 +320,25 @@ def test_domains_beyond_ascii_are_written_as_dns_knows_them() -> None:
     message = publish.mail(notification(recipient="ada@bücher.example"), SETTINGS, now=SENDING)
 
     assert message["To"] == "ada@xn--bcher-kva.example"
+
+
+@given(
+    st.text(st.sampled_from("aZ9=?_.!+-é漢\r\n 0d"), min_size=1, max_size=64),
+    st.text(st.sampled_from("abcdefgh-0."), min_size=1, max_size=190),
+)
+@example("a" * 64, "b" * 60 + ".example")
+@example("é" * 32, "b" * 60 + ".example")
+def test_any_recipient_gets_one_to_and_no_more(user: str, domain: str) -> None:
+    """Whatever passes for an address, the mail goes to it alone and its headers are ours."""
+    recipient = f"{user}@{domain}"
+    try:
+        written = publish.mail(notification(recipient=recipient), SETTINGS, now=SENDING).as_bytes()
+    except DeliveryError as error:
+        assert error.permanent and "is no mail address" in str(error) and "written to" not in str(error)
+        return
+    received = email.message_from_bytes(written, policy=email.policy.default)
+    assert received["To"] == recipient.strip().removesuffix(".") and received["Subject"].startswith("HIGH")
+    assert received["Bcc"] is None and received.defects == []
 
 
 # --- digests ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ from tosmon.judge.profile import (
     SILENT,
     UNREAD,
     Basis,
+    Gone,
     Held,
     Ledger,
     Point,
@@ -23,6 +25,8 @@ from tosmon.judge.profile import (
     Turn,
     answer,
     answers,
+    cell_of,
+    is_promise,
     permission,
     points,
     profiles,
@@ -33,6 +37,7 @@ from tosmon.model import Actor, Direction, Finding, Stance, TermsKey
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TERMS, AI_TERMS = TermsKey("Inkwell", "Terms of Service"), TermsKey("Inkwell", "AI Terms")
+PRIVACY = TermsKey("Inkwell", "Privacy Policy")
 MAY = Point("training", Stance.MAY)
 
 
@@ -210,13 +215,43 @@ def test_documents_that_disagree_are_both_shown() -> None:
         [
             held(AI_TERMS, "training", Stance.MAY_NOT),
             held(TERMS, "training", Stance.MAY, day=9),
-            held(AI_TERMS, "training", Stance.MAY, day=3),
+            held(PRIVACY, "training", Stance.MAY, day=3),
         ],
     )
     cell = profile.cell("training")
 
     assert (cell.answer, cell.also, cell.tone) == ("Yes", ("No",), Direction.WORSE)
-    assert [one.key for one in cell.held] == [AI_TERMS, TERMS, AI_TERMS]
+    assert [one.key for one in cell.held] == [PRIVACY, TERMS, AI_TERMS]
+
+
+def test_an_opt_out_holds_for_the_whole_document() -> None:
+    """One document comes to one answer; only documents contradict each other, and all words stay beside."""
+    opt_out, may = held(TERMS, "training", Stance.MAY_UNLESS_OPT_OUT, day=9), held(TERMS, "training", Stance.MAY)
+    one = cell_of("training", [may, opt_out])
+    two = cell_of("training", [may, opt_out, held(AI_TERMS, "training", Stance.MAY)])
+
+    assert (one.answer, one.also, one.tone) == ("Yes, unless you opt out", (), Direction.MIXED)
+    assert one.held == (opt_out, may) and one.several
+    assert (two.answer, two.also) == ("Yes", ("Yes, unless you opt out",))
+
+
+def test_what_is_announced_says_from_when() -> None:
+    """A stance of the text that applies later is no plain answer yet."""
+    ahead = replace(held(TERMS, "training", Stance.MAY), starts=date(2026, 12, 3))
+
+    assert cell_of("training", [ahead]).answer == "Yes, from 3 December 2026 (announced 1 January 2024)"
+
+
+def test_a_dropped_promise_is_no_mere_silence() -> None:
+    """It says what was promised and until when; of plain permissions nobody is told."""
+    [profile] = profiles([source(TERMS)], [])
+    gone = Gone(TERMS, "training", Stance.MAY_NOT, START + timedelta(days=9), 2, 7)
+
+    assert replace(profile, gone={"training": gone}).cell("training").answer == (
+        "Says nothing (promised No until 10 January 2024)"
+    )
+    assert is_promise("training", Stance.MAY_NOT) and not is_promise("training", Stance.MAY)
+    assert not is_promise("restriction", Stance.MAY_NOT)
 
 
 def test_silence_is_told_from_what_is_not_read() -> None:

@@ -670,3 +670,54 @@ def test_every_text_colour_is_legible_on_its_grounds(palette: style.Palette) -> 
 
     assert [(pair, round(contrast(*pair), 2)) for pair in pairs if contrast(*pair) < 4.5] == []
     assert f"--worse-ground: {palette.worse_ground};" in style.custom_properties(palette)
+
+
+# --- what follows on an alert ----------------------------------------------------------------------------------------
+
+
+def taken_back(**changes: Any) -> Alert:
+    told = alert(
+        kind=AlertKind.WITHDRAWN,
+        headline="Taken back: Paintbox Terms of Service: may train AI models on your content",
+        corrects=alert().uid,
+        at=datetime(2026, 11, 2, 9, 0, tzinfo=UTC),
+        seen_at=AT,
+        stands_since=datetime(2026, 10, 30, 9, 0, tzinfo=UTC),
+        version_id=77,
+    )
+    return replace(told, **changes)
+
+
+def test_withdrawal_shows_the_text_that_stands_again() -> None:
+    """What was announced no longer applies, and the earlier text is what stands: never the reverse."""
+    told = entry(taken_back(), SETTINGS).told
+    sides = [side for passage in told.passages for side in passage.sides]
+
+    assert [(side.label, "".join(run.text for run in side.runs)) for side in sides][-2:] == [
+        ("Announced 21 October 2026 (no longer applies)", "You grant us a licence to show them for any purpose."),
+        ("Stands again since 30 October 2026", "You grant us a licence to show them on this service."),
+    ]
+    assert {flag.direction_words for flag in told.flags} == {"Taken back"}
+    assert told.applies == "No longer applies: the earlier text stands again since 30 October 2026"
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        (AlertKind.REMINDER, "21 October 2026, 14:03 UTC; reminder sent on 2 November 2026"),
+        (AlertKind.WITHDRAWN, "21 October 2026, 14:03 UTC; withdrawn on 30 October 2026"),
+    ],
+)
+def test_what_follows_on_says_when_the_change_was_seen(kind: AlertKind, seen: str) -> None:
+    """A reminder's own time is not when the change was seen."""
+    since = taken_back().stands_since if kind is AlertKind.WITHDRAWN else None
+
+    assert entry(taken_back(kind=kind, stands_since=since), SETTINGS).told.seen == seen
+
+
+def test_entry_says_each_thing_once() -> None:
+    """No title has two words for its kind, no summary repeats the headline or a flag, an id stands in the evidence."""
+    told = entry(taken_back(summary="May train AI models on your content; no date in it."), SETTINGS)
+
+    assert told.title.startswith("Taken back: ") and told.told.summary == "No date in it."
+    assert told.text.index("Evidence") < told.text.index("tag:") and told.text.count("tag:") == 1

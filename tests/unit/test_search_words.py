@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tosmon.archive.search import Query, Term, marks, parse
+from tosmon.archive.search import Query, Term, _match, marks, parse
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,11 @@ def test_any_text_is_a_search_and_marks_lie_in_their_text(written: str, words: s
     assert all(first[1] < second[0] for first, second in pairwise(places))
 
 
+def test_marks_end_where_nobody_reads_on() -> None:
+    """A clause of a megabyte is marked near its start alone: all of it would take seconds."""
+    assert marks(parse("train tra*"), "train " * 170_000)[-1][1] <= 20_000
+
+
 @pytest.mark.parametrize(
     ("written", "words", "marked"),
     [
@@ -61,3 +67,25 @@ def test_any_text_is_a_search_and_marks_lie_in_their_text(written: str, words: s
 def test_found_words_are_marked_as_the_index_finds_them(written: str, words: str, marked: list[str]) -> None:
     """Whatever letter case and accents; a word inside another is not marked."""
     assert [words[start:end] for start, end in marks(parse(written), words)] == marked
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("AI", "artificial intelligence"),
+        ("artificial intelligence", "AI"),
+        ('"train artificial intelligence"', "to train AI on it"),
+        ("license", "a licence"),
+        ("sublicences", "sublicenses"),
+        ("organise", "organize"),
+        ("organization", "organisation"),
+    ],
+)
+def test_other_words_for_the_same_are_looked_for_too(written: str, words: str) -> None:
+    """AI written out, licence and license, -ise and -ize: whoever searches need not know how a platform spells."""
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("CREATE VIRTUAL TABLE found USING fts5(words)")
+        connection.execute("INSERT INTO found VALUES (?)", (words,))
+        rows = connection.execute("SELECT 1 FROM found WHERE found MATCH ?", (_match(parse(written)),)).fetchall()
+
+    assert rows

@@ -34,7 +34,8 @@ from tosmon.model import (
 from tosmon.publish import FeedSettings, MailSettings
 from tosmon.publish.addressing import addressed, checked_address, next_digest, wants, zone_of
 from tosmon.publish.letters import WEEKDAYS, described, letter_mail, masked, when
-from tosmon.publish.signed import Purpose, Signer, network_of
+from tosmon.publish.signed import Purpose, Signer
+from tosmon.web.sessions import network_of
 from tosmon.web.subscribing import zones
 
 NOW = datetime(2026, 10, 21, 14, 0, tzinfo=UTC)
@@ -115,7 +116,8 @@ def test_marks_count_without_telling() -> None:
         ("2001:db8:1:2a00::1", "2001:0db8:0001:2a"),
         ("2001:db8:1:2aff:1::1", "2001:0db8:0001:2a"),
         ("fe80::1%eth0", "fe80:0000:0000:00"),
-        ("testclient", "testclient"),
+        ("testclient", ""),
+        ("203.0.113.7, 198.51.100.9", ""),
         ("", ""),
     ],
 )
@@ -128,11 +130,20 @@ def test_a_network_is_as_far_as_a_household_goes(host: str, network: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "written", ["", "ada", "ada@host", "a b@example.net", "a@b.c\r\nBcc: x@y.z", "<a@b.cd>", "a@.", "@b.c"]
-)
+    "written",
+    [
+        "", "ada", "ada@host", "a b@example.net", "a@b.c\r\nBcc: x@y.z", "<a@b.cd>", "a@.", "@b.c",
+        "=?utf-8?q?v=0d=0aBcc=3A_x=40y=2Ez?=@target.example", "a@-b.example", "a@10.0.0.1",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_none(written: str) -> None:
     """One plain address or nothing."""
     assert checked_address(written) is None
+
+
+def test_a_final_dot_makes_no_second_address() -> None:
+    """`example.net.` is `example.net`: nobody subscribes twice by a dot."""
+    assert checked_address("ada@example.net.") == "ada@example.net"
 
 
 @given(st.text(max_size=300))

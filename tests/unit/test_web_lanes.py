@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from tosmon.archive import ChangeMark, VersionMark
 from tosmon.judge.profile import Held
 from tosmon.model import ChangeState, Direction, Severity, Stance, TermsKey
-from tosmon.web.lanes import lanes
+from tosmon.web.lanes import NARROW, lanes
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=800)
@@ -48,7 +49,7 @@ def test_stances_that_stand_at_once_lie_below_each_other() -> None:
     assert training.bars[0].held.stance is Stance.MAY
     assert [len(row) for _, row in sorted(rows.items())] == [2, 1]
     for row in rows.values():
-        assert all(one[1] <= two[0] + 0.2 for one, two in zip(sorted(row), sorted(row)[1:], strict=False))
+        assert all(one[1] <= two[0] + 0.2 for one, two in pairwise(sorted(row)))
 
 
 def test_a_bar_begins_where_its_version_stands() -> None:
@@ -57,6 +58,32 @@ def test_a_bar_begins_where_its_version_stands() -> None:
     assert picture is not None
 
     assert f"M{picture.claims[0].bars[0].x} " in picture.documents[0].ticks
+
+
+def test_an_opt_out_takes_the_place_of_the_permission() -> None:
+    """As long as a document offers it; another document's permission stays."""
+    runs = [
+        run(TERMS, Stance.MAY, 0, None),
+        run(TERMS, Stance.MAY_UNLESS_OPT_OUT, 100, 200),
+        run(AI_TERMS, Stance.MAY, 0, None),
+    ]
+    picture = lanes(runs, [(TERMS, versions(0, 100, 200), [])], NOW)
+    assert picture is not None
+    [training] = picture.claims
+
+    mine = sorted((bar.x, bar.x + bar.width, bar.held.stance) for bar in training.bars if bar.held.key == TERMS)
+    assert [stance for *_, stance in mine] == [Stance.MAY, Stance.MAY_UNLESS_OPT_OUT, Stance.MAY]
+    assert all(one[1] <= two[0] + 0.2 for one, two in pairwise(mine))
+    assert len(training.bars) == 4
+
+
+def test_a_phone_has_the_whole_picture_in_its_width() -> None:
+    """The same bars up to today, narrower; nothing lies beyond the right end."""
+    picture = lanes([run(TERMS, Stance.MAY, 100, None)], [(TERMS, versions(0, 100), [])], NOW, NARROW)
+    assert picture is not None
+    [bar] = picture.claims[0].bars
+
+    assert picture.width == NARROW and NARROW - 20 <= bar.x + bar.width <= NARROW
 
 
 def test_a_bar_says_what_fits_into_it() -> None:

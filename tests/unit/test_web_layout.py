@@ -274,6 +274,16 @@ def test_the_calendar_holds_a_year_up_to_today() -> None:
     assert cell.x + drawn.cell <= drawn.width and drawn.grid.count("M") == 366
 
 
+def test_days_before_the_first_look_are_told_apart() -> None:
+    """Nobody looked then, which is not the same as no change."""
+    drawn = calendar([], NOW.date(), NOW.date() - timedelta(days=9))
+    old = calendar([], NOW.date(), date(2020, 1, 1))
+
+    assert drawn.grid.count("M") == 10 and drawn.unseen.count("M") == 356
+    assert drawn.looked_from == NOW.date() - timedelta(days=9)
+    assert (old.unseen, old.looked_from) == ("", None)
+
+
 def test_a_story_needs_two_versions() -> None:
     """One version is no story; with two there is a line from the first to today."""
     versions = [VersionMark(1, NOW - timedelta(days=30), 100, False), VersionMark(2, NOW, 200, False)]

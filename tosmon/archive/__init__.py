@@ -8,7 +8,7 @@ itself record.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from tosmon.archive.identity import Identities
 from tosmon.archive.operating import Operating, ToReread, VolatilePart
 from tosmon.archive.outbox import Outbox
 from tosmon.archive.pins import Pins
+from tosmon.archive.retention import Pruned, prune
 from tosmon.archive.rows import (
     Activity,
     ChangeMark,
@@ -51,9 +52,10 @@ from tosmon.archive.rows import (
 )
 from tosmon.archive.snapshots import Snapshot, Snapshots
 from tosmon.archive.store import LeaseLost
-from tosmon.archive.subscribers import Asker, AskingLimits, Confirmed, Subscribers
+from tosmon.archive.subscribers import Asker, AskingLimits, Confirmed, Subscribers, address_key
 from tosmon.archive.verify import Fault, Progress, Verified, verify
-from tosmon.model import Alert, ChangeState, Terms, TermsKey
+from tosmon.archive.withdrawing import Withdrawn, clauses_of, clauses_with, withdraw
+from tosmon.model import Alert, Terms, TermsKey
 
 __all__ = [
     "Activity",
@@ -96,6 +98,7 @@ __all__ = [
     "VersionRow",
     "VolatilePart",
     "Waiting",
+    "address_key",
 ]
 
 
@@ -132,6 +135,26 @@ class Archive:
     def verify(self, snapshots: Path | None, progress: Progress = lambda what, done, total: None) -> Verified:
         """Look whether everything is as it was recorded: every digest, the chain, the snapshots on disk."""
         return verify(self._engine, snapshots, progress)
+
+    def prune(
+        self, snapshots: Path, checks_before: datetime, evidence_before: datetime, *, dry_run: bool = False
+    ) -> Pruned:
+        """Delete old looks that found nothing new, and evidence of incidents long closed."""
+        return prune(self._engine, snapshots, checks_before, evidence_before, dry_run=dry_run)
+
+    def clauses_to_withdraw(self, key: TermsKey, words: str | None, version_id: int | None) -> list[int]:
+        """The clauses of a document that hold these words, or those of one of its versions."""
+        if version_id is not None:
+            return clauses_of(self._engine, key, version_id)
+        return clauses_with(self._engine, key, words or "")
+
+    def withdraw(
+        self, clause_ids: Collection[int], reason: str, now: datetime, snapshots: Path, *, dry_run: bool = False
+    ) -> Withdrawn:
+        """Take the words of clauses out of everything that is archived, leaving tombstones."""
+        found = withdraw(self._engine, clause_ids, reason, now, snapshots, dry_run=dry_run)
+        self.browse.clauses.cache_clear()
+        return found
 
     def identity(self, authority: str, today: date) -> Identity:
         """The archive's identity; the first call fixes it, later ones ignore what they are given."""
@@ -202,9 +225,3 @@ class Archive:
         mine = (schema.terms.c.service_id == service, schema.terms.c.type == key.type, schema.terms.c.declared)
         with self._engine.begin() as connection:
             return connection.execute(update(schema.terms).where(*mine).values(due_at=now)).rowcount == 1
-
-    def set_state(self, change_id: int, state: ChangeState, reason: str) -> None:
-        """Move a change to another state (an operator's decision, or a withdrawal)."""
-        with self._engine.begin() as connection:
-            mine = schema.change.c.id == change_id
-            connection.execute(update(schema.change).where(mine).values(state=state.value, reason=reason))

@@ -15,7 +15,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tosmon.errors import ArchiveError
@@ -23,10 +23,22 @@ from tosmon.errors import ArchiveError
 _DATABASE = "archive.sqlite"
 _MANIFEST = "MANIFEST.json"
 _CHUNK = 1 << 20
+_LONGEST_MANIFEST = 100_000_000
+
+
+def make_private(database: Path) -> None:
+    """Make an empty file for a database, if there is none: for its owner alone, as addresses and a secret will be in it.
+
+    SQLite gives the files beside it the same permissions.
+    """
+    with suppress(OSError):  # SQLite will say what is wrong, in words that we explain
+        if not database.exists():
+            os.close(os.open(database, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy an SQLite database as of one moment, while it is in use; raises ArchiveError."""
+    make_private(target)
     try:
         with (
             closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as here,
@@ -96,24 +108,28 @@ def _snapshot_paths(database: Path) -> list[str]:
 def restore(source: Path, database: Path, snapshots: Path) -> int:
     """Put a backup where there is no archive yet; how many snapshots it has. Raises ArchiveError, and nothing is put.
 
-    Every file is held against the manifest before the database takes its place, last of all.
+    Every file is held against the manifest beside its place before any takes it, the database last of all. Nothing that
+    is there already is replaced.
     """
     if database.exists():
         raise ArchiveError(f"{database} is there already; move it away first, a backup never takes its place")
-    database.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(source, "r:") as bundle:
             wanted = _manifest(bundle, source)
             members = {member.name: member for member in bundle if member.name != _MANIFEST}
             if members.keys() != wanted.keys():
                 raise ArchiveError(f"{source} does not hold what its manifest says; take another backup")
-            draft = database.with_name(f".{database.name}.new")
-            try:
-                for name, member in members.items():
-                    _restored(bundle, member, _place(name, draft, snapshots, source), wanted[name], source)
-                draft.replace(database)
-            finally:
-                draft.unlink(missing_ok=True)
+            places = {name: _place(name, database, snapshots, source) for name in members}
+            if len(set(places.values())) < len(places):
+                raise ArchiveError(f"{source} holds two files for one place; it was not restored")
+            with _staging(snapshots) as staging, _staging(database.parent) as beside:
+                staged: dict[str, Path] = {}
+                for number, (name, member) in enumerate(members.items()):
+                    staged[name] = beside / _DATABASE if name == _DATABASE else staging / str(number)
+                    if name == _DATABASE:
+                        staged[name].touch(mode=0o600)  # mail addresses are in it
+                    _restored(bundle, member, staged[name], wanted[name], source)
+                _put(staged, places, wanted, source)
     except (tarfile.TarError, EOFError) as error:
         raise ArchiveError(f"{source} is no backup, or a torn one: {error}") from error
     except OSError as error:
@@ -121,45 +137,72 @@ def restore(source: Path, database: Path, snapshots: Path) -> int:
     return len(members) - 1
 
 
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder inside of another, on the same disk, that goes with the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".restore-") as staging:
+        yield Path(staging)
+
+
+def _put(staged: dict[str, Path], places: dict[str, Path], wanted: dict[str, str], source: Path) -> None:
+    """Each file to its place, the database last; what stands there with the same bytes stays, anything else stops all."""
+    new = []
+    for name, place in places.items():
+        if not os.path.lexists(place):
+            new.append(name)
+        elif name == _DATABASE or not place.is_file() or _sha256(place) != wanted[name]:
+            raise ArchiveError(f"{place} is there already and is not what {source} holds; move it away first")
+    for name in sorted(new, key=lambda one: one == _DATABASE):
+        places[name].parent.mkdir(parents=True, exist_ok=True)
+        staged[name].rename(places[name])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _manifest(bundle: tarfile.TarFile, source: Path) -> dict[str, str]:
+    no_manifest = f"{source} has no manifest: it is no backup of tosmon, or a torn one"
     try:
-        stream = bundle.extractfile(_MANIFEST)
-        assert stream is not None
-        wanted: dict[str, str] = json.loads(stream.read())["sha256"]
-    except (KeyError, ValueError) as error:
-        raise ArchiveError(f"{source} has no manifest: it is no backup of tosmon, or a torn one") from error
+        member = bundle.getmember(_MANIFEST)
+        stream = bundle.extractfile(member) if member.isfile() and not member.issparse() else None
+        if stream is None or member.size > _LONGEST_MANIFEST:
+            raise ArchiveError(no_manifest)
+        found = json.loads(stream.read())
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ArchiveError(no_manifest) from error
+    wanted = found.get("sha256") if isinstance(found, dict) else None
+    if not isinstance(wanted, dict) or not all(isinstance(one, str) for one in wanted.values()):
+        raise ArchiveError(no_manifest)
     if _DATABASE not in wanted:
         raise ArchiveError(f"{source} has no database in it")
     return wanted
 
 
-def _place(name: str, draft: Path, snapshots: Path, source: Path) -> Path:
+def _place(name: str, database: Path, snapshots: Path, source: Path) -> Path:
     """Where a member goes; nothing leads out of the folder of snapshots, whoever made the file."""
     if name == _DATABASE:
-        return draft
+        return database
     folder, _, rest = name.partition("/")
-    place = (snapshots / rest).resolve()
-    if folder != "snapshots" or not rest or not place.is_relative_to(snapshots.resolve()):
+    place = (snapshots / rest.replace("\0", "")).resolve()
+    inside = place.is_relative_to(snapshots.resolve()) and place != snapshots.resolve()
+    if folder != "snapshots" or "\0" in rest or not inside:
         raise ArchiveError(f"{source} holds {name!r}, which leads out of its folder; it was not restored")
     return place
 
 
 def _restored(bundle: tarfile.TarFile, member: tarfile.TarInfo, place: Path, sha256: str, source: Path) -> None:
-    stream = bundle.extractfile(member) if member.isfile() else None
+    stream = bundle.extractfile(member) if member.isfile() and not member.issparse() else None
     if stream is None:
         raise ArchiveError(f"{source}: {member.name} is no file")
-    place.parent.mkdir(parents=True, exist_ok=True)
     actual = hashlib.sha256()
-    new = place.with_name(f".{place.name}.restored")
-    try:
-        with new.open("wb") as out:
-            while chunk := stream.read(_CHUNK):
-                actual.update(chunk)
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        if actual.hexdigest() != sha256:
-            raise ArchiveError(f"{source}: {member.name} is damaged; take another backup")
-        new.replace(place)
-    finally:
-        new.unlink(missing_ok=True)
+    with place.open("wb") as out:
+        while chunk := stream.read(_CHUNK):
+            actual.update(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    if actual.hexdigest() != sha256:
+        raise ArchiveError(f"{source}: {member.name} is damaged; take another backup")

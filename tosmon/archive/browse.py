@@ -30,8 +30,7 @@ from tosmon.archive.rows import (
     VersionRow,
 )
 from tosmon.archive.schema import Instant
-from tosmon.archive.store import clause_texts as clause_texts
-from tosmon.archive.store import version_row
+from tosmon.archive.store import chunks, clause_texts, version_row
 from tosmon.model import (
     Alert,
     AlertKind,
@@ -46,7 +45,6 @@ from tosmon.model import (
     Verdict,
 )
 
-_CHUNK = 500
 _FEW = 50
 _SHOWN = (ChangeState.TOLD.value, ChangeState.WITHDRAWN.value, ChangeState.HISTORIC.value)
 _NEWEST_FIRST = (t.version.c.at.desc(), t.version.c.id.desc())  # an import may add earlier versions at any time
@@ -203,7 +201,7 @@ class Browse:
                 {clause_id for clause_id, _ in unpack_ids(blob)} for blob in connection.execute(query).scalars()
             ]
             canonicals: dict[int, bytes] = {}
-            for part in _chunks(sorted(set().union(*versions))):
+            for part in chunks(sorted(set().union(*versions))):
                 rows = connection.execute(select(t.clause.c.id, t.clause.c.canonical).where(t.clause.c.id.in_(part)))
                 canonicals |= {row.id: bytes(row.canonical) for row in rows}
         return [frozenset(canonicals[clause_id] for clause_id in version) for version in versions]
@@ -262,7 +260,7 @@ class Browse:
         return tuple(built)
 
     def _learn_layouts(self, connection: Connection, layout_ids: Iterable[int]) -> None:
-        for part in _chunks(sorted(set(layout_ids) - self._layouts.keys())):
+        for part in chunks(sorted(set(layout_ids) - self._layouts.keys())):
             for row in connection.execute(select(t.layout).where(t.layout.c.id.in_(part))):
                 self._layouts[row.id] = (row.lead, row.tail, ClauseKind(row.kind), row.level)
 
@@ -490,13 +488,6 @@ class Browse:
                 for row in connection.execute(query.order_by(t.incident.c.last_at.desc()).limit(limit))
             ]
 
-    def snapshot_path(self, terms_id: int, at: datetime) -> str | None:
-        """The snapshot from which a version that was seen at that time was read."""
-        query = select(t.snapshot.c.path).where(t.snapshot.c.terms_id == terms_id, t.snapshot.c.at <= at)
-        with self._read() as connection:
-            found: str | None = connection.execute(query.order_by(t.snapshot.c.at.desc()).limit(1)).scalar()
-            return found
-
     def evidence(self, version_id: int) -> list[dict[str, Any]]:
         """The snapshots of the check that made a version: path, SHA-256, bytes, addresses, digests of the bodies, time."""
         # Named so that the index on the document's snapshots serves: there is none on the version that a check made.
@@ -600,6 +591,16 @@ class Browse:
             rows = connection.execute(query.group_by(day, t.change.c.severity).order_by(day))
             return [Activity(date.fromisoformat(on), Severity(severity), count) for on, severity, count in rows]
 
+    def first_text_at(self, service: str | None = None) -> datetime | None:
+        """When the earliest text of the archive, or of a service, was seen."""
+        query = select(func.min(t.version.c.at))
+        if service is not None:
+            mine = select(t.terms.c.id).join(t.service, t.service.c.id == t.terms.c.service_id)
+            query = query.where(t.version.c.terms_id.in_(mine.where(t.service.c.key == service)))
+        with self._read() as connection:
+            found: datetime | None = connection.execute(query).scalar_one()
+            return found
+
     def service_names(self) -> dict[str, str]:
         """The name of each service by its key, ordered by name."""
         query = select(t.service.c.key, t.service.c.name).order_by(func.lower(t.service.c.name))
@@ -635,12 +636,17 @@ class Browse:
         looked_at = and_(t.terms.c.declared, ~t.terms.c.paused)
         with self._read() as connection:
             row = connection.execute(
-                select(func.count(), func.max(t.terms.c.last_checked_at), func.min(t.terms.c.due_at)).where(looked_at)
+                select(
+                    func.count(),
+                    func.max(t.terms.c.last_checked_at),
+                    func.min(t.terms.c.due_at),
+                    func.count(t.terms.c.service_id.distinct()),
+                ).where(looked_at)
             ).one()
             is_open = select(func.count()).where(t.incident.c.closed_at.is_(None))
             unread = is_open.join(t.terms, t.terms.c.id == t.incident.c.terms_id).where(looked_at)
             open_incidents = connection.execute(is_open).scalar_one()
-            return Pulse(row[0], row[1], row[2], open_incidents, connection.execute(unread).scalar_one())
+            return Pulse(row[0], row[1], row[2], open_incidents, connection.execute(unread).scalar_one(), row[3])
 
 
 def _told(connection: Connection) -> dict[int, tuple[int, datetime | None]]:
@@ -694,7 +700,7 @@ def _changes() -> Select[Any]:
 
 def _change_rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[ChangeRow]:
     flags: dict[int, list[Any]] = {row.id: [] for row in rows}
-    for part in _chunks(list(flags)):
+    for part in chunks(list(flags)):
         query = select(t.flag).where(t.flag.c.change_id.in_(part)).order_by(t.flag.c.id)
         for found in connection.execute(query):
             flags[found.change_id].append(flag_from_json(found.body))
@@ -748,7 +754,3 @@ def _terms_row(row: Row[Any]) -> TermsRow:
 @lru_cache(maxsize=1024)
 def _tags(written: str) -> tuple[str, ...]:
     return tuple(json.loads(written))
-
-
-def _chunks(members: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK))

@@ -22,7 +22,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 
-from tosmon.archive.backup import copy_database
+from tosmon.archive.backup import copy_database, make_private
 from tosmon.errors import ArchiveError
 
 _BUSY_SECONDS = 60
@@ -40,6 +40,8 @@ def open_engine(url: str) -> Engine:
     sqlite = parsed.get_backend_name() == "sqlite"
     if sqlite and parsed.database and parsed.database != ":memory:":
         _make_folder(Path(parsed.database).parent)
+        if not parsed.database.startswith("file:"):
+            make_private(Path(parsed.database))
     shown = parsed.render_as_string()
     if sqlite:
         parsed = _as_it_lies(parsed)
@@ -94,8 +96,9 @@ def _way_out(words: str) -> str:
         "unable to open": "check that the folder exists and can be written",
         "disk I/O": "check the disk and its free space",
         "locked": "another program holds it; try again when it is done",
-        "malformed": "restore a backup",
-        "not a database": "this file is no archive; name another one",
+        "malformed": "it is damaged; move it away and put a backup in its place: tosmon restore FILE",
+        "not a database": "this file is no archive, or damaged; name another one, or move it away and put a backup in its "
+        "place: tosmon restore FILE",
     }
     return next((way for sign, way in ways.items() if sign in words), "see the message of the database")
 

@@ -14,18 +14,18 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Integer, Row, delete, func, insert, or_, select, update
 
 from tosmon.archive import schema as t
-from tosmon.archive.browse import clause_texts
 from tosmon.archive.coding import flag_from_json, flag_to_json
 from tosmon.archive.packing import unpack_ids
 from tosmon.archive.profiles import Words, history_of, profiles_at, quoted, words_of
 from tosmon.archive.rows import ChangeRow
+from tosmon.archive.store import clause_texts
 from tosmon.archive.studying import (
     Layouts,
     Study,
@@ -260,25 +260,32 @@ class Findings:
             names = tuple(connection.execute(select(t.service.c.name).order_by(t.service.c.id)).scalars())
             return (*connection.execute(kept).one(), names)
 
-    def profiles(self, *, service: str | None = None, at: datetime | None = None) -> list[Profile]:
-        """The profile of each service (or of one), by name, as its documents stand, or as they stood at an instant."""
+    def profiles(
+        self, *, service: str | None = None, at: datetime | None = None, today: date | None = None
+    ) -> list[Profile]:
+        """The profile of each service (or of one), by name, as its documents stand, or as they stood at an instant.
+
+        With `today` it tells what is announced for a later day.
+        """
         with self._read() as connection:
-            found = profiles_at(connection, None if service is None else [service], at)
+            found = profiles_at(connection, None if service is None else [service], at, today=today)
             return quoted(found, words_of(connection, _ids(found)))
 
-    def table(self, at: datetime | None = None, aspects: frozenset[str] | None = None) -> Sequence[Profile]:
+    def table(
+        self, at: datetime | None = None, aspects: frozenset[str] | None = None, today: date | None = None
+    ) -> Sequence[Profile]:
         """All profiles without their words, with some aspects only, or with all: `whole` makes a few of them whole.
 
         Made once for each of the latest instants asked for, and again when anything came to the archive.
         """
-        mark = self.mark()
+        mark = (*self.mark(), today)
         if self._made_of != mark:
             self._tables, self._words, self._made_of = OrderedDict(), {}, mark
         tables = self._tables
         wanted = (at, None if at is None else aspects)  # today's table is asked for all the time: whole at once
         if wanted not in tables:
             with self._read() as connection:
-                tables[wanted] = profiles_at(connection, None, *wanted)
+                tables[wanted] = profiles_at(connection, None, *wanted, today)
             while len(tables) > _TABLES:
                 tables.popitem(last=False)
         return tables[wanted]

@@ -81,6 +81,7 @@ class HistoryWriter:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine.execution_options(**{HURRIED: True})  # what a power cut undoes is imported again
+        self._layouts: dict[_Layout, int] = {}  # of the archive, as far as known: thousands, the same for all documents
 
     def past(self, key: TermsKey) -> Past:
         """What is known of a document, so that nothing is imported twice."""
@@ -145,7 +146,7 @@ class HistoryWriter:
         lock: AbstractContextManager[Any] | None = None,
     ) -> DocumentWriter:
         """A writer for a document whose last version is `last_id`; `lock` keeps processes from writing at once."""
-        return DocumentWriter(self._engine, key, name, now, last_id, lock or nullcontext())
+        return DocumentWriter(self._engine, key, name, now, last_id, lock or nullcontext(), self._layouts)
 
 
 def origin_from(body: bytes) -> Origin:
@@ -182,6 +183,8 @@ class _New:
     against: bytes = b""
 
 
+_MOST_KNOWN = 4_000  # texts
+_LATE = 40  # versions
 _WORTH_A_BASE = 0.7  # of what the text takes alone: a base costs time whenever the clause is read
 
 
@@ -194,6 +197,7 @@ class DocumentWriter:
         now: datetime,
         last_id: int | None,
         lock: AbstractContextManager[Any],
+        layouts: dict[_Layout, int],
     ) -> None:
         self._engine = engine
         self._key = key
@@ -201,7 +205,7 @@ class DocumentWriter:
         self._now = now
         self._last_id = last_id
         self._lock = lock
-        self._layouts: dict[tuple[str, str, str, int], int] = {}
+        self._layouts = layouts
         self._known: dict[str, _Known] = {}
         with engine.connect().execution_options(reads=True) as connection:
             self._dictionary = store.dictionary(connection)
@@ -211,11 +215,13 @@ class DocumentWriter:
         new = self._new(entries)
         origins = [_origin_body(entry.origin, self._dictionary) if entry.origin else None for entry in entries]
         flags = [_flags(entry.change) for entry in entries]
+        made: dict[_Layout, int] = {}
         with self._lock, self._engine.begin() as connection:
             terms_id = self._terms_id(connection)
             self._learn(connection, new)
-            self._learn_layouts(connection, entries)
-            rows = [self._clauses(entry.version.clauses) for entry in entries]
+            made = self._learn_layouts(connection, entries)
+            layouts = self._layouts | made if made else self._layouts
+            rows = [self._clauses(entry.version.clauses, layouts) for entry in entries]
             ids = self._add_versions(connection, terms_id, entries, rows)
             kept = [
                 {"version_id": id_, "body": body} for id_, body in zip(ids, origins, strict=True) if body is not None
@@ -225,8 +231,16 @@ class DocumentWriter:
             _add_changes(connection, terms_id, entries, ids, flags)
             _turn_spans(connection, terms_id, self._last_id, entries, rows, ids)
             _make_newest_the_latest(connection, terms_id)
+        self._layouts.update(made)  # not before they are stored
         self._last_id = ids[-1]
+        self._trim(entries)
         return ids
+
+    def _trim(self, entries: Sequence[Entry]) -> None:
+        """Forget the texts of long ago: those that return are found in the archive."""
+        if len(self._known) > _MOST_KNOWN:
+            late = {clause.text for entry in entries[-_LATE:] for clause in entry.version.clauses}
+            self._known = {text: known for text, known in self._known.items() if text in late}
 
     def _terms_id(self, connection: Connection) -> int:
         terms_id = store.terms_id(connection, self._key)
@@ -293,16 +307,14 @@ class DocumentWriter:
         index_clauses(connection, [(id_, one.text) for id_, (one, _) in zip(ids, rows, strict=True)])
         return ids
 
-    def _learn_layouts(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        if not self._layouts:
-            self._layouts = store.layouts(connection)
-        for entry in entries:
-            wanted = {_layout(clause) for clause in entry.version.clauses}
-            if not wanted <= self._layouts.keys():
-                self._layouts |= store.layout_ids(connection, entry.version.clauses)
+    def _learn_layouts(self, connection: Connection, entries: Sequence[Entry]) -> dict[_Layout, int]:
+        """The layouts that were not known yet; those that are new to the archive are stored."""
+        unknown = {_layout(clause): clause for entry in entries for clause in entry.version.clauses}
+        unknown = {layout: clause for layout, clause in unknown.items() if layout not in self._layouts}
+        return store.layout_ids(connection, list(unknown.values())) if unknown else {}
 
-    def _clauses(self, clauses: Sequence[Clause]) -> list[tuple[int, int]]:
-        return [(self._known[clause.text].id, self._layouts[_layout(clause)]) for clause in clauses]
+    def _clauses(self, clauses: Sequence[Clause], layouts: Mapping[_Layout, int]) -> list[tuple[int, int]]:
+        return [(self._known[clause.text].id, layouts[_layout(clause)]) for clause in clauses]
 
     # --- versions ----------------------------------------------------------------------------------------------------
 
@@ -321,7 +333,10 @@ class DocumentWriter:
         return _inserted(connection, t.version, values)
 
 
-def _layout(clause: Clause) -> tuple[str, str, str, int]:
+_Layout = tuple[str, str, str, int]
+
+
+def _layout(clause: Clause) -> _Layout:
     return clause.lead, clause.tail, clause.kind.value, clause.level
 
 

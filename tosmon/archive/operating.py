@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, delete, func, insert, or_, select, update
 
 from tosmon.archive import schema as t
 from tosmon.archive import store
@@ -21,6 +21,8 @@ from tosmon.gates.volatile import Part
 from tosmon.model import Alert, ChangeState, TermsKey, Version
 
 _MARK = 16  # bytes
+_SESSIONS_ENDED = "sessions ended"
+_ENDED = t.setting.c.name == _SESSIONS_ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,21 @@ class Operating:
             mine = t.volatile_part.c.id == part_id
             return connection.execute(update(t.volatile_part).where(mine).values(shown=shown)).rowcount == 1
 
+    # --- sessions on the web ----------------------------------------------------------------------------------------
+
+    def sessions_ended(self) -> int:
+        """How often all sessions on the web were ended."""
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return int(connection.execute(select(t.setting.c.value).where(_ENDED)).scalar() or 0)
+
+    def end_sessions(self) -> None:
+        """End every session on the web that was opened until now."""
+        with self._engine.begin() as connection:
+            first = store.insert_unless_there(connection, t.setting, ["name"])
+            connection.execute(first.values(name=_SESSIONS_ENDED, value="0"))
+            ended = connection.execute(select(t.setting.c.value).where(_ENDED).with_for_update()).scalar_one()
+            connection.execute(update(t.setting).where(_ENDED).values(value=str(int(ended) + 1)))
+
     # --- pausing ----------------------------------------------------------------------------------------------------
 
     def pause(self, key: TermsKey, now: datetime) -> bool:
@@ -146,27 +163,15 @@ class Operating:
 
     def to_reread(self, key: TermsKey, extractor: str, since: datetime | None, limit: int) -> list[ToReread]:
         """The next versions of a document that another extractor read, oldest first, with their own snapshots."""
-        done = select(t.reread.c.version_id).where(t.reread.c.extractor == extractor)
-        query = (
-            select(t.version, t.snapshot.c.path)
-            .join(t.check, t.check.c.version_id == t.version.c.id)
-            .join(t.snapshot, t.snapshot.c.check_id == t.check.c.id)
-            .join(t.terms, t.terms.c.id == t.version.c.terms_id)
-            .join(t.service, t.service.c.id == t.terms.c.service_id)
-            .where(t.service.c.key == key.service, t.terms.c.type == key.type, t.version.c.extractor != extractor)
-            .where(t.snapshot.c.terms_id == t.terms.c.id)  # so that their index serves: checks have none on versions
-            .where(t.version.c.id.not_in(done))
-            .order_by(t.version.c.at, t.version.c.id)
-            .limit(limit)
-        )
-        if since is not None:
-            query = query.where(t.version.c.at >= since)
+        query = _to_reread(key, extractor, since).order_by(t.version.c.at, t.version.c.id).limit(limit)
         with self._engine.connect().execution_options(reads=True) as connection:
             rows = connection.execute(query).all()
         return [ToReread(store.version_row(row, key), row.terms_id, row.path) for row in rows]
 
     def count_to_reread(self, key: TermsKey, extractor: str, since: datetime | None) -> int:
-        return len(self.to_reread(key, extractor, since, 1_000_000))
+        query = _to_reread(key, extractor, since).with_only_columns(func.count(), maintain_column_froms=True)
+        with self._engine.connect().execution_options(reads=True) as connection:
+            return connection.execute(query).scalar_one()
 
     def record_reread(
         self, key: TermsKey, extractor: str, read: Sequence[tuple[int, Version | None]], now: datetime
@@ -196,6 +201,21 @@ class Operating:
                     .values(latest_version_id=_newest(connection, terms_id))
                 )
             return True
+
+
+def _to_reread(key: TermsKey, extractor: str, since: datetime | None) -> Select[Any]:
+    done = select(t.reread.c.version_id).where(t.reread.c.extractor == extractor)
+    query = (
+        select(t.version, t.snapshot.c.path)
+        .join(t.check, t.check.c.version_id == t.version.c.id)
+        .join(t.snapshot, t.snapshot.c.check_id == t.check.c.id)
+        .join(t.terms, t.terms.c.id == t.version.c.terms_id)
+        .join(t.service, t.service.c.id == t.terms.c.service_id)
+        .where(t.service.c.key == key.service, t.terms.c.type == key.type, t.version.c.extractor != extractor)
+        .where(t.snapshot.c.terms_id == t.terms.c.id)  # so that their index serves: checks have none on versions
+        .where(t.version.c.id.not_in(done))
+    )
+    return query if since is None else query.where(t.version.c.at >= since)
 
 
 def _newest(connection: Connection, terms_id: int) -> int | None:

@@ -17,13 +17,11 @@ from sqlalchemy import ColumnElement, Connection, Engine, Integer, Row, and_, fu
 from tosmon.archive import schema as t
 from tosmon.archive.coding import alert_from_json
 from tosmon.archive.rows import NotificationRow, Waiting
-from tosmon.model import Alert, Notification, NotificationState
+from tosmon.model import FLOOD, Alert, Notification, NotificationState
 
 _PENDING, _CLAIMED = NotificationState.PENDING.value, NotificationState.CLAIMED.value
 _DEAD, _SENT = NotificationState.DEAD.value, NotificationState.SENT.value
 _HOUR = timedelta(hours=1)
-FLOOD = "flood"
-"""What the bundle of alerts begins with that came too many at a time."""
 
 _n = t.notification.c
 
@@ -107,13 +105,6 @@ class Outbox:
             return (
                 connection.execute(select(_n.id).where(_n.channel == channel, _due(now)).limit(1)).first() is not None
             )
-
-    def next_due(self) -> datetime | None:
-        """When the next notification may be sent; `None` when none waits."""
-        with self._engine.connect().execution_options(reads=True) as connection:
-            waits = _n.state == _PENDING
-            found: datetime | None = connection.execute(select(func.min(_n.not_before)).where(waits)).scalar()
-            return found
 
     # --- for the operator ------------------------------------------------------------------------------------------
 

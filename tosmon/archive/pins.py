@@ -31,11 +31,9 @@ class Pins:
                 connection.execute(insert(t.pin).values(**values, **fresh))
             return _pin(connection.execute(_pins().where(same)).one())
 
-    def all(self, recipient: str | None = None) -> list[Pin]:
-        """All pins (of one recipient), by service and document."""
+    def all(self) -> list[Pin]:
+        """All pins, by service and document."""
         query = _pins().order_by(t.service.c.key, t.terms.c.type, _p.id)
-        if recipient is not None:
-            query = query.where(_p.recipient == recipient)
         with self._engine.connect().execution_options(reads=True) as connection:
             return [_pin(row) for row in connection.execute(query)]
 

@@ -7,9 +7,9 @@ is looked at, and words are fetched for what is shown.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +17,9 @@ from sqlalchemy import Connection, Row, Text, func, or_, select, type_coerce
 from sqlalchemy.sql import Select
 
 from tosmon.archive import schema as t
-from tosmon.archive.browse import clause_texts
-from tosmon.archive.studying import chunks
-from tosmon.judge.profile import Cell, Held, Profile, Source, cell_of
-from tosmon.model import Stance, TermsKey
+from tosmon.archive.store import chunks, clause_texts
+from tosmon.judge.profile import BY_KEY, Cell, Gone, Held, Profile, Source, cell_of, is_promise
+from tosmon.model import ChangeState, Stance, TermsKey
 
 
 def profiles_at(
@@ -28,13 +27,15 @@ def profiles_at(
     services: Sequence[str] | None,
     at: datetime | None,
     aspects: frozenset[str] | None = None,
+    today: date | None = None,
 ) -> list[Profile]:
     """The profile of each service (or of some), by name, without words, as its documents stand or stood at an instant.
 
-    With `aspects` only these are in it.
+    With `aspects` only these are in it. What is to apply from a day after `today` (else after that instant) says so.
     """
     documents = _sources(connection, services, at)
     keys = {terms_id: source.key for terms_id, source in documents}
+    starts = _ahead(connection, at.date() if at else today)
     rows: dict[str, dict[str, list[Row[Any]]]] = {}
     for row in connection.execute(_standing(at, None if services is None else list(keys), aspects)):
         key = keys.get(row[_TERMS])
@@ -43,10 +44,61 @@ def profiles_at(
     by_service: dict[str, list[Source]] = {}
     for _, source in documents:
         by_service.setdefault(source.key.service, []).append(source)
+    gone = _gone(connection, keys, rows, at, aspects, services is None)
     return [
-        Profile(name, mine[0].service_name, tuple(mine), _Cells(rows.get(name, {}), keys))
+        Profile(name, mine[0].service_name, tuple(mine), _Cells(rows.get(name, {}), keys, starts), gone.get(name, {}))
         for name, mine in by_service.items()
     ]
+
+
+def _ahead(connection: Connection, today: date | None) -> dict[int, date]:
+    """The changes that are to apply from a later day, and from which."""
+    if today is None:
+        return {}
+    columns = t.change.c
+    query = select(columns.id, columns.effective_date).where(columns.state.in_(_SHOWN), columns.effective_date > today)
+    return {row.id: row.effective_date for row in connection.execute(query)}
+
+
+def _gone(
+    connection: Connection,
+    keys: Mapping[int, TermsKey],
+    standing: Mapping[str, Mapping[str, object]],
+    at: datetime | None,
+    aspects: frozenset[str] | None,
+    every: bool,
+) -> dict[str, dict[str, Gone]]:
+    """By services and aspects, what documents promised and dropped where nothing is said any more: the last of each."""
+    columns = t.stance.c
+    query = select(columns.terms_id, columns.aspect, columns.stance, columns.until_at, columns.until_version_id)
+    query = query.where(columns.until_at.is_not(None), columns.stance.in_(_PROMISES)).order_by(columns.until_at)
+    if not every:
+        query = query.where(columns.terms_id.in_(list(keys)))
+    if aspects is not None:
+        query = query.where(columns.aspect.in_(sorted(aspects)))
+    if at is not None:
+        query = query.where(columns.until_at <= at)
+    found: dict[tuple[str, str], Gone] = {}
+    for terms_id, aspect, stance, until, version_id in connection.execute(query):
+        key = keys.get(terms_id)
+        if key is not None and aspect not in standing.get(key.service, {}) and is_promise(aspect, _STANCES[stance]):
+            found[key.service, aspect] = Gone(key, aspect, _STANCES[stance], until, version_id)
+    brought = _brought(connection, {one.version_id for one in found.values()})
+    gone: dict[str, dict[str, Gone]] = {}
+    for (service, aspect), one in found.items():
+        gone.setdefault(service, {})[aspect] = replace(one, change_id=brought.get(one.version_id))
+    return gone
+
+
+def _brought(connection: Connection, version_ids: Iterable[int]) -> dict[int, int]:
+    """The change that brought each version, of those that people are shown."""
+    brought: dict[int, int] = {}
+    columns = t.change.c
+    for part in chunks(sorted(version_ids)):
+        query: Select[Any] = select(columns.after_id, columns.id).where(columns.state.in_(_SHOWN))
+        for after_id, change_id in connection.execute(query.where(columns.after_id.in_(part)).order_by(columns.id)):
+            brought[after_id] = change_id
+    return brought
 
 
 def history_of(connection: Connection, keys: Mapping[int, TermsKey]) -> list[tuple[Held, datetime, datetime | None]]:
@@ -63,11 +115,12 @@ def history_of(connection: Connection, keys: Mapping[int, TermsKey]) -> list[tup
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a stance rests on: exact words, the headings above them, and what they are about."""
+    """What a stance rests on: exact words, the headings above, what they are about, and the change that brought them."""
 
     quote: str
     headings: tuple[str, ...]
     objects: tuple[str, ...]
+    change_id: int | None = None
 
 
 def words_of(connection: Connection, stance_ids: Sequence[int]) -> dict[int, Words]:
@@ -75,12 +128,22 @@ def words_of(connection: Connection, stance_ids: Sequence[int]) -> dict[int, Wor
     columns = t.stance.c
     rows: list[Row[Any]] = []
     for part in chunks(stance_ids):
-        wanted = (columns.id, columns.clause_id, columns.start, columns.end, columns.headings, columns.objects)
+        wanted = (
+            *(columns.id, columns.clause_id, columns.start, columns.end, columns.headings, columns.objects),
+            *(columns.from_version_id, columns.since_version_id),
+        )
         query: Select[Any] = select(*wanted)
         rows += connection.execute(query.where(columns.id.in_(part))).all()
     texts = clause_texts(connection, {row.clause_id for row in rows})
+    reworded = {row.from_version_id for row in rows if row.from_version_id != row.since_version_id}
+    brought = _brought(connection, reworded)
     return {
-        row.id: Words(texts.get(row.clause_id, "")[row.start : row.end], _listed(row.headings), _listed(row.objects))
+        row.id: Words(
+            texts.get(row.clause_id, "")[row.start : row.end],
+            _listed(row.headings),
+            _listed(row.objects),
+            brought.get(row.from_version_id) if row.from_version_id in reworded else None,
+        )
         for row in rows
     }
 
@@ -103,24 +166,27 @@ def _quoted(one: Held, words: Words | None) -> Held:
     # Not dataclasses.replace: a page of the table shows a thousand of them.
     return Held(
         one.key, one.aspect, one.stance, words.quote, one.since, one.since_version_id, one.from_first, one.change_id,
-        one.version_id, one.clause, words.headings, words.objects, one.id,
+        one.version_id, one.clause, words.headings, words.objects, one.id, one.begun, words.change_id, one.starts,
     )  # fmt: skip
 
 
 class _Cells(Mapping[str, Cell]):
     """A service's cells by their aspects; one is made when it is looked at."""
 
-    __slots__ = ("_keys", "_made", "_rows")
+    __slots__ = ("_keys", "_made", "_rows", "_starts")
 
-    def __init__(self, rows: Mapping[str, Sequence[Row[Any]]], keys: Mapping[int, TermsKey]) -> None:
+    def __init__(
+        self, rows: Mapping[str, Sequence[Row[Any]]], keys: Mapping[int, TermsKey], starts: Mapping[int, date]
+    ) -> None:
         self._rows = rows
         self._keys = keys
+        self._starts = starts
         self._made: dict[str, Cell] = {}
 
     def __getitem__(self, aspect: str) -> Cell:
         made = self._made.get(aspect)
         if made is None:
-            made = cell_of(aspect, [_held_from(row, self._keys) for row in self._rows[aspect]])
+            made = cell_of(aspect, [_held_from(row, self._keys, self._starts) for row in self._rows[aspect]])
             self._made[aspect] = made
         return made
 
@@ -182,8 +248,12 @@ _COLUMNS = (
     t.stance.c.change_id,
     t.stance.c.from_version_id,
     t.stance.c.place,
+    type_coerce(t.stance.c.from_at, Text).label("begun"),
 )
 _TERMS, _ASPECT = 1, 2
+_NO_DAYS: Mapping[int, date] = {}
+_SHOWN = (ChangeState.TOLD.value, ChangeState.WITHDRAWN.value, ChangeState.HISTORIC.value)
+_PROMISES = sorted({stance.value for stance in Stance for aspect in BY_KEY if is_promise(aspect, stance)})
 
 
 def _standing(at: datetime | None, terms_ids: Sequence[int] | None, aspects: frozenset[str] | None) -> Select[Any]:
@@ -197,11 +267,12 @@ def _standing(at: datetime | None, terms_ids: Sequence[int] | None, aspects: fro
     return query.where(t.stance.c.from_at <= at, or_(t.stance.c.until_at.is_(None), t.stance.c.until_at > at))
 
 
-def _held_from(row: Row[Any], keys: Mapping[int, TermsKey]) -> Held:
-    id_, terms_id, aspect, stance, since, since_id, first, change_id, version_id, place = row[: len(_COLUMNS)]
+def _held_from(row: Row[Any], keys: Mapping[int, TermsKey], starts: Mapping[int, date] = _NO_DAYS) -> Held:
+    id_, terms_id, aspect, stance, since, since_id, first, change_id, version_id, place, begun = row[: len(_COLUMNS)]
     return Held(
         keys[terms_id], aspect, _STANCES[stance], "", _instant(since), since_id, first, change_id, version_id, place,
-        (), (), id_,
+        (), (), id_, None if version_id == since_id else _instant(begun), None,
+        None if change_id is None or first else starts.get(change_id),
     )  # fmt: skip
 
 

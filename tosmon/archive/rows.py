@@ -363,7 +363,7 @@ class Activity:
 class Pulse:
     """What tells whether the monitor is alive. `next_due_at` lies in the past when documents wait for a look.
 
-    `documents` are those that are looked at, `unread` how many of them have an open incident.
+    `documents` are those that are looked at, of so many `services`, `unread` how many of them have an open incident.
     """
 
     documents: int
@@ -371,3 +371,4 @@ class Pulse:
     next_due_at: datetime | None
     open_incidents: int
     unread: int = 0
+    services: int = 0

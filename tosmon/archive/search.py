@@ -92,27 +92,70 @@ def _spaced(words: str) -> str:
     return words if words.isascii() else _UNSPACED.sub(r" \1 ", words)
 
 
+# --- other words for the same ---------------------------------------------------------------------------------------
+
+_AI = ("artificial", "intelligence")
+_LICENCE = re.compile(r"(licen)([cs])(?=e)")
+_IZE = re.compile(r"(?<=\w{3})i[sz](?=(?:e|ed|es|er|ers|ing|able|ations?)$)")
+_OTHER_LETTER = {"c": "s", "s": "c"}
+_MOST_SPELLINGS = 16
+
+
+def spellings(term: Term) -> tuple[tuple[str, ...], ...]:
+    """The words of a term, then the same in other words: AI written out, licence and license, -ise and -ize."""
+    if term.begins:
+        return (term.words,)
+    found: list[tuple[str, ...]] = [()]
+    words = list(term.words)
+    while words:
+        if tuple(word.casefold() for word in words[:2]) == _AI:
+            options: list[tuple[str, ...]] = [tuple(words[:2]), ("AI",)]
+            words = words[2:]
+        else:
+            word = words.pop(0)
+            options = [(word,), _AI] if word.casefold() == "ai" else [(one,) for one in _spelled(word)]
+        found = [(*said, *option) for option in options for said in found][:_MOST_SPELLINGS]
+    return tuple(dict.fromkeys(found))
+
+
+def _spelled(word: str) -> tuple[str, ...]:
+    low = word.casefold()
+    other = _LICENCE.sub(lambda hit: hit[1] + _OTHER_LETTER[hit[2]], low)
+    other = _IZE.sub(lambda hit: "is" if hit[0] == "iz" else "iz", other)
+    return (word,) if other == low else (word, other)
+
+
 def _match(query: Query) -> str:
     """The query in FTS5's own language, in which only quoted words stand for themselves."""
     wanted = " AND ".join(_quoted(term) for term in query.wanted)
+    said = {term.words[0].casefold() for term in query.wanted if len(term.words) == 1 and not term.begins}
+    if said >= set(_AI):  # two words in a search are one word to whoever writes "AI"
+        rest = [term for term in query.wanted if len(term.words) > 1 or term.words[0].casefold() not in _AI]
+        short = " AND ".join(['"AI"', *(_quoted(term) for term in rest)])
+        wanted = f"(({wanted}) OR ({short}))"
     without = [_quoted(term) for term in query.terms if term.without]
     return f"({wanted}) NOT ({' OR '.join(without)})" if without else wanted
 
 
 def _quoted(term: Term) -> str:
-    return f'"{" ".join(term.words)}"{"*" if term.begins else ""}'
+    said = " OR ".join(f'"{" ".join(words)}"{"*" if term.begins else ""}' for words in spellings(term))
+    return f"({said})" if " OR " in said else said
+
+
+_MARKED = 20_000  # letters: a platform may write a megabyte without a break, of which a few hundred letters are shown
 
 
 def marks(query: Query, words: str) -> list[tuple[int, int]]:
-    """Where the wanted terms stand in a clause's plain words, in order, none over another."""
-    tokens = [(_folded(found[0]), found.start(), found.end()) for found in _tokens(words)]
+    """Where the wanted terms stand in a clause's plain words, in order, none over another; near its start alone."""
+    tokens = [(_folded(found[0]), found.start(), found.end()) for found in _tokens(words[:_MARKED])]
+    folded = [token for token, _, _ in tokens]
     found: list[tuple[int, int]] = []
-    for term in query.wanted:
-        asked = [_folded(word) for word in term.words]
-        for place in range(len(tokens) - len(asked) + 1):
-            here = [token for token, _, _ in tokens[place : place + len(asked)]]
-            if here[:-1] == asked[:-1] and (here[-1] == asked[-1] or (term.begins and here[-1].startswith(asked[-1]))):
-                found.append((tokens[place][1], tokens[place + len(asked) - 1][2]))
+    for term, said in [(one, words) for one in query.wanted for words in spellings(one)]:
+        *before, last = [_folded(word) for word in said]
+        for place, token in enumerate(folded[len(before) :]):
+            here = token.startswith(last) if term.begins else token == last
+            if here and folded[place : place + len(before)] == before:
+                found.append((tokens[place][1], tokens[place + len(before)][2]))
     merged: list[tuple[int, int]] = []
     for start, end in sorted(found):
         if merged and start <= merged[-1][1]:

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from tosmon.archive import schema as t
 from tosmon.archive.coding import alert_to_json, flag_to_json
 from tosmon.archive.packing import (
+    WITHDRAWN,
     Dictionary,
     UnknownDictionary,
     base_of,
@@ -495,7 +496,17 @@ def clause_texts(connection: Connection, clause_ids: Iterable[int]) -> dict[int,
     blobs = _blobs(connection, clause_ids)
     bases = {base for blob in blobs.values() if (base := base_of(blob)) is not None}
     texts = _unpacked(connection, blobs | _blobs(connection, bases - blobs.keys()))
+    texts |= _tombstones(connection, [clause_id for clause_id, blob in blobs.items() if blob == WITHDRAWN])
     return {clause_id: texts[clause_id] for clause_id in blobs}
+
+
+def _tombstones(connection: Connection, clause_ids: Sequence[int]) -> dict[int, str]:
+    """What is read in the place of texts that were withdrawn."""
+    found: dict[int, str] = {}
+    for part in chunks(list(clause_ids)):
+        for row in connection.execute(select(t.tombstone).where(t.tombstone.c.clause_id.in_(part))):
+            found[row.clause_id] = f"[Withdrawn on {row.at:%Y-%m-%d}: {row.reason}]"
+    return found
 
 
 def _blobs(connection: Connection, clause_ids: Iterable[int]) -> dict[int, bytes]:

@@ -14,22 +14,20 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.sql import Select
 
 from tosmon.archive import schema as t
-from tosmon.archive.browse import clause_texts
 from tosmon.archive.packing import unpack_ids
+from tosmon.archive.store import chunks, clause_texts
 from tosmon.clauses import plain, stems
 from tosmon.judge.finding import findings, statements
 from tosmon.judge.profile import Basis, Ledger, Point, Run, Turn, answers, unread_topics
 from tosmon.judge.rules import Pattern, Rules
 from tosmon.model import Actor, ChangeState, Clause, ClauseKind, Finding, Stance, TermsKey
 
-_CHUNK = 500
-_T = TypeVar("_T")
 _QUIET = frozenset({ChangeState.SUPPRESSED.value, ChangeState.GONE.value})
 _SHOWN = (ChangeState.TOLD.value, ChangeState.WITHDRAWN.value, ChangeState.HISTORIC.value)
 
@@ -66,13 +64,9 @@ class Study:
 # --- the rules in force -----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=16)  # Rules are equal to themselves only
 def rules_digest(rules: Rules) -> bytes:
     """What a set of rules is known by: all its packs, people's own among them, and the code that reads with them."""
-    return _rules_digest(rules)
-
-
-@lru_cache(maxsize=16)  # Rules are equal to themselves only
-def _rules_digest(rules: Rules) -> bytes:
     whole = hashlib.sha256()
     for pack in rules.packs:
         _take_in(whole, pack)
@@ -112,7 +106,7 @@ def _take_in(whole: Any, value: object) -> None:
 
 def known_rules(connection: Connection, rules: Rules) -> int | None:
     """The id of a set of rules, `None` when nothing was read by it yet."""
-    digest = _rules_digest(rules)
+    digest = rules_digest(rules)
     found: int | None = connection.execute(select(t.rule_set.c.id).where(t.rule_set.c.digest == digest)).scalar()
     return found
 
@@ -122,7 +116,7 @@ def add_rules(connection: Connection, rules: Rules, now: datetime) -> int:
     known = known_rules(connection, rules)
     if known is not None:
         return known
-    made = connection.execute(insert(t.rule_set).values(digest=_rules_digest(rules), made_at=now)).inserted_primary_key
+    made = connection.execute(insert(t.rule_set).values(digest=rules_digest(rules), made_at=now)).inserted_primary_key
     assert made is not None
     return int(made[0])
 
@@ -446,7 +440,3 @@ def findings_from(body: str, text: str) -> tuple[Finding, ...]:
         )
         for topic, actor, stance, start, end, attributes, objects, rule in json.loads(body)
     )
-
-
-def chunks(members: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    return (members[start : start + _CHUNK] for start in range(0, len(members), _CHUNK))

@@ -155,7 +155,7 @@ class Subscribers:
 
     def by_address(self, address: str) -> Subscriber | None:
         """The subscriber with that address, whatever its letter case."""
-        return self._one(t.subscriber.c.address_key == _key(address))
+        return self._one(t.subscriber.c.address_key == address_key(address))
 
     def all(self, states: Collection[SubscriberState] = tuple(SubscriberState)) -> list[Subscriber]:
         """Subscribers in these states, in the order in which they first asked."""
@@ -201,13 +201,6 @@ class Subscribers:
             if connection.execute(select(t.muted.c.terms_id).where(known)).first() is None:
                 _mute(connection, found, terms_id)
             return key
-
-    def unmute(self, handle: str, terms_id: int) -> None:
-        with self._engine.begin() as connection:
-            found = _by_handle(connection, handle)
-            if found is not None:
-                mine = and_(t.muted.c.subscriber_id == found.id, t.muted.c.terms_id == terms_id)
-                connection.execute(delete(t.muted).where(mine))
 
     def terms_id(self, key: TermsKey) -> int | None:
         """What a document is called in links that mute it."""
@@ -321,7 +314,7 @@ class Subscribers:
         }
 
     def forget_unconfirmed(self, now: datetime) -> int:
-        """Forget addresses whose owners never said yes, and who asked more than a day ago; how many addresses."""
+        """Forget addresses whose owners did not say yes within UNCONFIRMED_KEPT; how many. Old askings go, too."""
         old = and_(
             t.subscriber.c.state == SubscriberState.ASKED.value, t.subscriber.c.asked_at < now - UNCONFIRMED_KEPT
         )
@@ -435,20 +428,23 @@ def _by_handle(connection: Connection, handle: str) -> Row[Any] | None:
 
 def _by_address(connection: Connection, address: str) -> Row[Any] | None:
     found: Row[Any] | None = connection.execute(
-        _subscribers().where(t.subscriber.c.address_key == _key(address))
+        _subscribers().where(t.subscriber.c.address_key == address_key(address))
     ).first()
     return found
 
 
-def _key(address: str) -> str:
-    """An address as it is compared: no mail server of today takes `Ada@` and `ada@` for two people."""
-    return address.casefold()
+def address_key(address: str) -> str:
+    """An address as it is compared: no mail server of today takes `Ada@` and `ada@` for two people.
+
+    ASCII letters only: `ſam@` and `sam@` are two people, and casefold would let the first keep out the second.
+    """
+    return address.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def _insert_subscriber(connection: Connection, address: str, choices: Choices, now: datetime) -> int:
     made = connection.execute(
         insert(t.subscriber).values(
-            handle=secrets.token_hex(12), address=address, address_key=_key(address),
+            handle=secrets.token_hex(12), address=address, address_key=address_key(address),
             state=SubscriberState.ASKED.value, choices=_to_json(choices), paused=False, asked_at=now,
         )
     )  # fmt: skip

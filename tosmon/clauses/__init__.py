@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from tosmon.clauses.canonical import canonical, words
 from tosmon.model import Clause, ClauseKind
@@ -191,6 +192,7 @@ _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|>~&])")
 _EMPHASIS = re.compile(r"\*\*|__|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)|`")
 
 
+@lru_cache(maxsize=2048)  # the headings of a document, for every comparison of it
 def plain(markdown: str) -> str:
     """One line of text without Markdown's marks, for headings and titles that people read."""
     text = _LINK.sub(r"\1", markdown)

@@ -51,6 +51,7 @@ COMMANDS = {
     "noise": Lazy("operating", "Say that a change people were told of is none."),
     "volatile": Lazy("operating", "List parts of documents that change by themselves, and how to leave them out."),
     "variants": Lazy("operating", "List documents that show several texts in turn."),
+    "incidents": Lazy("operating", "List documents that cannot be read, and why."),
     "pause": Lazy("operating", "Look at documents no more, until they are resumed."),
     "resume": Lazy("operating", "Look at paused documents again."),
     "check-now": Lazy("operating", "Let the tosmon that runs look at documents now."),
@@ -69,6 +70,8 @@ COMMANDS = {
     "verify": Lazy("keeping", "Look whether everything in the archive is as it was recorded."),
     "backup": Lazy("keeping", "Copy the archive and the pages as received into one file."),
     "restore": Lazy("keeping", "Put a backup in the place of the archive."),
+    "prune": Lazy("keeping", "Let go of old looks and pages that no version, alert or open incident needs."),
+    "withdraw-text": Lazy("keeping", "Withdraw a text on legal request, leaving a tombstone."),
     "demo": Lazy("checking", "Watch invented platforms change their terms, in an archive of its own."),
 }
 

@@ -14,8 +14,8 @@ from tosmon.cli import ERROR, UNREADABLE, Settings
 from tosmon.cli.serving import served, stopping
 from tosmon.cli.terminal import log_to_stderr, one_line, print_json, progress, say, stdout, styled
 from tosmon.cli.wiring import (
-    CHANNEL,
     config_of,
+    declared_terms,
     feed_settings,
     identity_of,
     now,
@@ -26,10 +26,7 @@ from tosmon.cli.wiring import (
     works_of,
 )
 from tosmon.errors import ConfigError, DeliveryError
-from tosmon.model import (
-    Outcome,
-    Verdict,
-)
+from tosmon.model import MAIL, Outcome, Verdict
 
 if TYPE_CHECKING:
     from tosmon.deliver import Delivered
@@ -56,7 +53,9 @@ def check_command(
     from tosmon import run
 
     settings: Settings = context.obj
-    with works_of(config_of(settings)) as works, stopping("finishing the looks at hand") as stop:
+    config = config_of(settings)
+    wanted(declared_terms(config), services, kinds)  # what is misspelt is said before anything is opened
+    with works_of(config) as works, stopping("finishing the looks at hand") as stop:
         documents = wanted(list(works.declared.values()), services, kinds)
         held = {row.key for row in works.world.archive.browse.documents() if row.paused}
         chosen = [terms.key for terms in documents if services or not (terms.paused or terms.key in held)]
@@ -234,7 +233,7 @@ def mail_test_command(settings: Settings, addresses: tuple[str, ...]) -> int:
             return ERROR
         for recipient in recipients:
             try:
-                channel.send(sample(CHANNEL, recipient, feeds.authority))
+                channel.send(sample(MAIL, recipient, feeds.authority))
             except DeliveryError as error:
                 failed += 1
                 say(f"{recipient}: not sent: {error}", "red")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -42,12 +42,12 @@ def export_git_command(settings: Settings, folder: Path, as_json: bool) -> None:
 
     One text per commit, by its date. FOLDER is made, bare if its name ends in .git; done again, what is new is added.
     """
-    from tosmon.cli.terminal import print_json, say
+    from tosmon.cli.terminal import counting, print_json, say
     from tosmon.cli.wiring import reading
     from tosmon.interop.ota_export import export_git
 
-    with reading(settings) as (_, archive), _counting("versions") as progress:
-        done = export_git(archive, folder, progress)
+    with reading(settings) as (_, archive), counting() as count:
+        done = export_git(archive, folder, partial(count, "versions"))
     if as_json:
         print_json({"folder": folder, "versions": done.versions, "there_already": done.there_already})
         return
@@ -63,12 +63,12 @@ def export_dataset_command(settings: Settings, file: Path, as_json: bool) -> Non
 
     The files are named `<service>/<type>/<time>.md`; `metadata.jsonl` has a line for each.
     """
-    from tosmon.cli.terminal import print_json, say
+    from tosmon.cli.terminal import counting, print_json, say
     from tosmon.cli.wiring import reading
     from tosmon.interop.bundles import export_dataset
 
-    with reading(settings) as (_, archive), _counting("versions") as progress:
-        versions = export_dataset(archive, file, progress)
+    with reading(settings) as (_, archive), counting() as count:
+        versions = export_dataset(archive, file, partial(count, "versions"))
     if as_json:
         print_json({"file": file, "versions": versions})
         return
@@ -146,18 +146,13 @@ def _write(file: Path, lines: Iterator[str]) -> None:
             sys.stdout.flush()
             return
         draft = file.with_name(f".{file.name}.new")
-        with draft.open("wb") as stream:
-            stream.writelines(line.encode("utf-8", "replace") for line in lines)
-        draft.replace(file)
+        try:
+            with draft.open("wb") as stream:
+                stream.writelines(line.encode("utf-8", "replace") for line in lines)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise TosmonError(f"{file} cannot be written: {error.strerror or os.strerror(error.errno or 0)}") from error
-
-
-@contextmanager
-def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    from tosmon.cli.importing import counting
-
-    with counting(what) as progress:
-        yield progress

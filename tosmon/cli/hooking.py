@@ -10,13 +10,13 @@ import click
 from tosmon.cli import ERROR, Settings
 from tosmon.cli.sample import sample
 from tosmon.cli.terminal import one_line, say
-from tosmon.cli.wiring import client_of, config_of, feed_settings, identity_of, now, opened_archive
+from tosmon.cli.wiring import choices_of, client_of, config_of, feed_settings, identity_of, now, opened_archive
 from tosmon.config import Hook, HookKind, Politeness
 from tosmon.deliver import Channel
 from tosmon.deliver.hooks import AppriseChannel, WebhookChannel
 from tosmon.errors import ConfigError, DeliveryError
 from tosmon.http import addresses
-from tosmon.model import Addressee, Alert, Choices
+from tosmon.model import Addressee, Alert
 from tosmon.publish import FeedSettings
 from tosmon.publish.addressing import wants
 
@@ -48,13 +48,15 @@ def hook_channels(
             raise ConfigError(
                 f"hooks: {hook.name} has no secret to sign with; set {hook.variable}_SECRET in the environment"
             )
-        channels[f"{HOOK}{hook.name}"] = WebhookChannel(
-            hook.address, hook.secret.get_secret_value(), client, feeds, now
-        )
+        secret = hook.secret.get_secret_value()
+        try:
+            channels[f"{HOOK}{hook.name}"] = WebhookChannel(hook.address, secret, client, feeds, now)
+        except DeliveryError as error:
+            raise ConfigError(f"hooks: {hook.name}: {error}; correct it, or {hook.variable}_URL") from error
     return channels
 
 
-_CHAT_LIMIT = 20
+_CHAT_LIMIT = 20  # alerts an hour: what comes beyond goes in one message
 
 
 def _check_public(host: str, port: int) -> None:
@@ -65,7 +67,7 @@ def hook_addressees(
     hooks: Sequence[Hook], others: Callable[[Alert], list[Addressee]]
 ) -> Callable[[Alert], list[Addressee]]:
     """The hooks that get an alert, after the others who do."""
-    choices = {hook.name: Choices(hook.services, hook.topics, hook.tags, hook.severity) for hook in hooks}
+    choices = {hook.name: choices_of(hook) for hook in hooks}
 
     def addressees(alert: Alert) -> list[Addressee]:
         told = [Addressee(f"{HOOK}{name}", name) for name, chosen in choices.items() if wants(chosen, alert)]
@@ -93,7 +95,7 @@ def hook_test_command(settings: Settings, names: tuple[str, ...]) -> int:
         feeds = feed_settings(config, identity_of(config, archive))
         for name, channel in hook_channels(chosen, config.politeness, feeds, stack).items():
             try:
-                channel.send(sample(name, name.removeprefix("hook:"), feeds.authority))
+                channel.send(sample(name, name.removeprefix(HOOK), feeds.authority))
             except DeliveryError as error:
                 failed += 1
                 say(f"{name}: not taken: {one_line(str(error))}", "red")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -46,18 +45,25 @@ def import_ota_versions_command(
     REPOSITORY is a clone, a bare clone or a bundle file. Every version is compared and judged as if it had been seen then,
     and nobody is told. It can be stopped at any time: the same command goes on, and after a pull brings what is new.
     """
-    from tosmon.cli.terminal import print_json, say
+    from tosmon.cli.terminal import counting, print_json, say
     from tosmon.cli.wiring import config_of, now, opened_archive
     from tosmon.interop.ota_versions import import_versions
     from tosmon.judge import load_rules
 
     config = config_of(settings)
-    count = workers or os.cpu_count() or 1
+    processes = workers or os.cpu_count() or 1
     began = time.monotonic()
-    with opened_archive(config) as archive, counting("versions") as progress:
+    with opened_archive(config) as archive, counting() as count:
         rules = load_rules(config.rules)  # here too, so that a mistake in them is told before anything begins
         imported = import_versions(
-            repository, archive, rules, now(), ref=ref, progress=progress, workers=count, packs=config.rules
+            repository,
+            archive,
+            rules,
+            now(),
+            ref=ref,
+            progress=partial(count, "versions"),
+            workers=processes,
+            packs=config.rules,
         )
     seconds = time.monotonic() - began
     if as_json:
@@ -98,7 +104,7 @@ def import_ota_snapshots_command(
     It can be stopped at any time: the same command goes on, and after a pull brings what is new.
     """
     from tosmon.archive import Snapshots
-    from tosmon.cli.terminal import print_json, say
+    from tosmon.cli.terminal import counting, print_json, say
     from tosmon.cli.wiring import config_of, identity_of, now, opened_archive
     from tosmon.declarations import read_declarations
     from tosmon.interop.ota_snapshots import import_snapshots
@@ -106,10 +112,10 @@ def import_ota_snapshots_command(
 
     config = config_of(settings)
     declared = list(read_declarations(declarations))
-    with opened_archive(config) as archive, counting("pages") as progress:
+    with opened_archive(config) as archive, counting() as count:
         done = import_snapshots(
             repository, declared, archive, Snapshots(config.snapshots), load_rules(config.rules),
-            identity_of(config, archive), now(), ref=ref, progress=progress,
+            identity_of(config, archive), now(), ref=ref, progress=partial(count, "pages"),
         )  # fmt: skip
     if as_json:
         print_json(done)
@@ -118,30 +124,3 @@ def import_ota_snapshots_command(
         f"{done.pages:,} pages read, {done.versions:,} versions, {done.changes:,} changes, {done.failures:,} not whole;"
         f" {done.known_already:,} older than the last look, {done.undeclared:,} of no declared document. Nobody was told."
     )
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the rate and the time left, on a terminal; yields what to call with (done, in all)."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    from tosmon.cli.terminal import stderr
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
-
-    console = stderr()
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

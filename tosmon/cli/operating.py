@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from tosmon.cli.wiring import config_of, declared_terms, now, reading, wanted, w
 from tosmon.errors import TosmonError
 
 if TYPE_CHECKING:
+    from tosmon.archive import Archive
+    from tosmon.model import Terms
     from tosmon.run import Works
     from tosmon.track.operating import Decided, Moving, Turning
 
@@ -35,7 +37,7 @@ def release_command(settings: Settings, change: int, no_mail: bool, as_json: boo
     """Tell people of a CHANGE that was held back (its number: tosmon changes --all)."""
     from tosmon.track import operating
 
-    with works_of(config_of(settings)) as works:
+    with works_of(config_of(settings), lenient=True) as works:
         decided = operating.release(change, works.declared, works.world)
         _hand_over(works, no_mail)
     _report(decided, as_json, "released: people are told", "People were told of it before; nothing was done.")
@@ -50,7 +52,7 @@ def noise_command(settings: Settings, change: int, no_mail: bool, as_json: bool)
     """Say that a CHANGE people were told of is none: they get a correction, and its place in the document is masked."""
     from tosmon.track import operating
 
-    with works_of(config_of(settings)) as works:
+    with works_of(config_of(settings), lenient=True) as works:
         decided = operating.mark_as_noise(change, works.declared, works.world)
         _hand_over(works, no_mail)
     _report(decided, as_json, "called noise", "Nobody was told of it, or it was called noise before; nothing was done.")
@@ -66,7 +68,7 @@ def noise_command(settings: Settings, change: int, no_mail: bool, as_json: bool)
 def _hand_over(works: Works, no_mail: bool) -> None:
     from tosmon import run
 
-    run.FeedFiles(works).write_new()
+    run.publish_new(run.FeedFiles(works), works)
     if not no_mail:
         run.deliver(works)
 
@@ -219,6 +221,37 @@ def _turning_lines(one: Turning) -> str:
     return "\n".join([*lines, f"       {_APART[one.by]}"])
 
 
+# --- what cannot be read --------------------------------------------------------------------------------------------
+
+
+@click.command("incidents")
+@click.argument("services", nargs=-1, metavar="[SERVICE]…")
+@click.option("--all", "everything", is_flag=True, help="Also those that are over.")
+@_JSON
+@click.pass_obj
+def incidents_command(settings: Settings, services: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """List documents that cannot be read, why, since when, and when each was last seen whole."""
+    with reading(settings) as (config, archive):
+        keys = {terms.key for terms in wanted(declared_terms(config), services)} if services else None
+        found = archive.browse.incidents(open_only=not everything)
+    found = [one for one in found if keys is None or one.key in keys]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        say("Every document could be read at the last look." if not everything else "No document was ever unreadable.")
+    console, moment = stdout(), now()
+    for one in found:
+        whole = f"last seen whole {ago(one.last_whole_at, moment)}" if one.last_whole_at else "never seen whole"
+        over = f", over {ago(one.closed_at, moment)}" if one.closed_at else ""
+        console.print(
+            styled(f"{one_line(one.key.service, 40)}, {one_line(one.key.type, 60)}: {one.verdict.value}", "red")
+        )
+        console.print(styled(f"       {one_line(one.detail)}"))
+        times = _times(one.looks, "look")
+        console.print(styled(f"       since {ago(one.opened_at, moment)} ({times}){over}; {whole}", "dim"))
+
+
 # --- looking, or not ------------------------------------------------------------------------------------------------
 
 
@@ -229,7 +262,10 @@ def _turning_lines(one: Turning) -> str:
 @click.pass_obj
 def pause_command(settings: Settings, service: str, kinds: tuple[str, ...], as_json: bool) -> None:
     """Look at the documents of SERVICE (of these TYPEs) no more, until they are resumed."""
-    _each(settings, service, kinds, as_json, "paused", "paused before")
+    _each(
+        settings, service, kinds, as_json, lambda archive, terms, at: archive.operating.pause(terms.key, at),
+        "paused", "paused before",
+    )  # fmt: skip
 
 
 @click.command("resume")
@@ -239,7 +275,7 @@ def pause_command(settings: Settings, service: str, kinds: tuple[str, ...], as_j
 @click.pass_obj
 def resume_command(settings: Settings, service: str, kinds: tuple[str, ...], as_json: bool) -> None:
     """Look at paused documents of SERVICE (of these TYPEs) again, and at once."""
-    _each(settings, service, kinds, as_json, "resumed", "not paused here")
+    _each(settings, service, kinds, as_json, _resumed, "resumed", "not paused here")
 
 
 @click.command("check-now")
@@ -249,26 +285,32 @@ def resume_command(settings: Settings, service: str, kinds: tuple[str, ...], as_
 @click.pass_obj
 def check_now_command(settings: Settings, service: str, kinds: tuple[str, ...], as_json: bool) -> None:
     """Let the tosmon that runs look at SERVICE (at these TYPEs) now. To look yourself: tosmon check SERVICE."""
-    _each(settings, service, kinds, as_json, "due now", "not looked at: see tosmon list")
+    _each(
+        settings, service, kinds, as_json, lambda archive, terms, at: archive.check_soon(terms.key, at),
+        "due now", "not looked at: see tosmon list",
+    )  # fmt: skip
 
 
-def _each(settings: Settings, service: str, kinds: Sequence[str], as_json: bool, done: str, otherwise: str) -> None:
+def _resumed(archive: Archive, terms: Terms, moment: datetime) -> bool:
+    if terms.paused:
+        say(f"{terms.key}: the configuration pauses it too; take `paused: true` out there", "yellow")
+    return archive.operating.resume(terms.key, moment, declared_paused=terms.paused)
+
+
+def _each(
+    settings: Settings,
+    service: str,
+    kinds: Sequence[str],
+    as_json: bool,
+    act: Callable[[Archive, Terms, datetime], bool],
+    done: str,
+    otherwise: str,
+) -> None:
+    """Do something with each document of a service (of these types), and say what became of it."""
     with reading(settings) as (config, archive):
         documents = wanted(declared_terms(config), [service], kinds)
-        if not documents:
-            raise TosmonError(f"{service} has no document of that type; see: tosmon list {service}")
         moment = now()
-        did = {}
-        for terms in documents:
-            if done == "paused":
-                did[terms.key] = archive.operating.pause(terms.key, moment)
-            elif done == "resumed":
-                paused = terms.paused
-                did[terms.key] = archive.operating.resume(terms.key, moment, declared_paused=paused)
-                if paused:
-                    say(f"{terms.key}: the configuration pauses it too; take `paused: true` out there", "yellow")
-            else:
-                did[terms.key] = archive.check_soon(terms.key, moment)
+        did = {terms.key: act(archive, terms, moment) for terms in documents}
     if as_json:
         print_json([{"service": key.service, "type": key.type, "done": each} for key, each in did.items()])
         return
@@ -292,7 +334,7 @@ def re_extract_command(settings: Settings, services: tuple[str, ...], since: dat
     from tosmon.track.rereading import Reread, left_to_read, reread
 
     total = Reread()
-    with works_of(config_of(settings)) as works, stopping("finishing the versions at hand") as stop:
+    with works_of(config_of(settings), lenient=True) as works, stopping("finishing the versions at hand") as stop:
         documents = sorted(wanted(list(works.declared.values()), services), key=lambda terms: terms.key)
         left = sum(left_to_read(terms, works.world, since) for terms in documents)
         with progress("reading anew", left) as step:

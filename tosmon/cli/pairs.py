@@ -11,7 +11,7 @@ import click
 
 from tosmon.cli import Settings
 from tosmon.cli.terminal import harmless, print_json, say, stdout
-from tosmon.errors import ExtractionError, TosmonError
+from tosmon.errors import ExtractionError, FetchError, FetchProblem, TosmonError
 from tosmon.model import ClauseChangeKind, Form, Reading, Response, SourceDocument, Terms, TermsKey
 
 _LARGEST_FILE = 50_000_000
@@ -49,7 +49,12 @@ def assess_command(
     from tosmon.compare import compare
     from tosmon.judge import judge, load_rules
 
-    comparison = compare(split(_text_of(before)), split(_text_of(after)))
+    # Files end as they end: one more line break behind the last clause is no change of it.
+    texts = [f"{_text_of(path).rstrip()}\n\n" for path in (before, after)]
+    if texts[0] == texts[1] and not as_json:
+        say("The two files are the same.")
+        return
+    comparison = compare(split(texts[0]), split(texts[1]))
     today = on.date() if on else datetime.now(UTC).date()
     judgement = judge(comparison, load_rules(rules), service_name=service, type=kind, at=today)
     if as_json:
@@ -95,7 +100,14 @@ def extract_command(
         from tosmon.cli.wiring import looked_at
 
         document = document_of(source, select, remove, browser=browser)
-        response = looked_at(document, settings, allow_private=allow_private)
+        try:
+            response = looked_at(document, settings, allow_private=allow_private)
+        except FetchError as error:
+            if error.problem is not FetchProblem.FORBIDDEN_ADDRESS:
+                raise
+            raise TosmonError(
+                f"{source}: no public address; to fetch from your own network add --allow-private"
+            ) from error
     else:
         path = Path(source)
         document = document_of(base or "https://example.org/", select, remove)

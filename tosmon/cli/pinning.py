@@ -33,8 +33,6 @@ def pin_command(settings: Settings, service: str, type: str, sentence: str, reci
         except ValueError as error:
             raise ConfigError(f"--to: expected a mail address, got {one_line(recipient, 60)!r}") from error
     documents = wanted(declared_terms(config_of(settings)), [service], [type])
-    if not documents:
-        raise ConfigError(f"{service} has no document {type!r}; see: tosmon list")
     with reading(settings) as (_, archive):
         made = pin(archive, documents[0].key, sentence, recipient, now())
     if as_json:

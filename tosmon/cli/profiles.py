@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tosmon.clauses import plain
 from tosmon.cli import INTERRUPTED, Settings
-from tosmon.cli.reading import Since
+from tosmon.cli.reading import Then, nothing_read, service_in
 from tosmon.cli.serving import stopping
-from tosmon.cli.terminal import indented, one_line, print_json, progress, say, stderr, stdout, styled, table
+from tosmon.cli.terminal import counting, indented, one_line, print_json, progress, say, stdout, styled, table
 from tosmon.cli.wiring import now, reading
-from tosmon.errors import ArchiveError, TosmonError
+from tosmon.errors import ArchiveError
 from tosmon.judge.profile import ASPECTS, Cell, Held, Profile, answer
-from tosmon.model import Direction
+from tosmon.model import Direction, Stance
 from tosmon.publish.words import DIRECTION, day
 
 if TYPE_CHECKING:
@@ -40,18 +39,6 @@ _COLUMNS = ("training", "training_others", "ownership", "restriction")
 _QUOTE = 360
 
 
-class Then(Since):
-    """An instant as `Since` reads it; a day stands for its last moment, as everywhere in the archive."""
-
-    name = "when"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        found = super().convert(value, param, ctx)
-        if isinstance(value, str) and len(value) == 10 and found.time() == datetime.min.time():
-            return found + timedelta(days=1, microseconds=-1)
-        return found
-
-
 # --- profile ----------------------------------------------------------------------------------------------------------
 
 
@@ -64,14 +51,16 @@ def profile_command(settings: Settings, service: str | None, at: datetime | None
     """Show who may do what with people's work: what SERVICE claims in its own words, or the table of all services."""
     with reading(settings) as (config, archive):
         bring_up(config, archive)
-        key = _key_of(service, archive.browse.service_names()) if service else None
-        found = archive.findings.profiles(service=key, at=at)
+        key = service_in(archive, service) if service else None
+        found = archive.findings.profiles(service=key, at=at, today=now().date())
         if as_json:
             print_json([_as_value(one) for one in found] if key is None else _as_value(found[0]) if found else None)
             return
         console = stdout()
         if not found:
-            say("No text of that time is archived." if at else "Nothing is read yet; look with: tosmon check")
+            unread = len(archive.browse.incidents())
+            nothing = nothing_read(unread) if unread else "Nothing is read yet; look with: tosmon check"
+            say("No text of that time is archived." if at else nothing)
         elif key is None:
             console.print(_table(found))
             say(
@@ -108,17 +97,6 @@ def brought_up_beside(config: Config, archive: Archive) -> Iterator[None]:
         thread.join()
 
 
-def _key_of(asked: str, names: dict[str, str]) -> str:
-    from difflib import get_close_matches
-
-    known = {word.casefold(): key for key, name in names.items() for word in (name, key)}
-    if asked.casefold() in known:
-        return known[asked.casefold()]
-    near = get_close_matches(asked.casefold(), known, n=1)
-    hint = f"; did you mean {names[known[near[0]]]}?" if near else "; see: tosmon list"
-    raise TosmonError(f"{asked} is not in the archive{hint}")
-
-
 def _table(found: Sequence[Profile]) -> RenderableType:
     aspects = {aspect.key: aspect.name for aspect in ASPECTS}
     rows: list[list[str | Text]] = [
@@ -129,8 +107,8 @@ def _table(found: Sequence[Profile]) -> RenderableType:
 
 def _answer(cell: Cell) -> Text:
     if cell.tone is None:
-        return Text(cell.answer.lower(), style="dim")
-    also = f" (also: {'; '.join(cell.also).lower()})" if cell.also else ""
+        return Text(_lowered(cell.answer), style="dim")
+    also = f" (also: {_joined(cell.also)})" if cell.also else ""
     return Text(f"{DIRECTION[cell.tone][0]} {cell.answer}{also}", style=_STYLE[cell.tone])
 
 
@@ -159,7 +137,8 @@ def _shown(profile: Profile, at: datetime | None, console: Console) -> Renderabl
             since = _since(cell.held[0])
             assert cell.tone is not None
             lines.append(Text(f"  {DIRECTION[cell.tone][0]} {cell.aspect.name}, {since}", style=_STYLE[cell.tone]))
-    silent = [aspect.question for aspect in ASPECTS if not aspect.is_attribute and not profile.cell(aspect.key).held]
+    silences = [cell for cell in (profile.cell(one.key) for one in ASPECTS if not one.is_attribute) if not cell.held]
+    silent = [one.aspect.question + (f" ({one.gone.words})" if one.gone else "") for one in silences]
     unread = sorted({topic for one in profile.sources for topic in one.unread})
     if silent:
         lines += ["", styled(f"It says nothing on: {' '.join(silent)}", "dim")]
@@ -176,19 +155,38 @@ def _said(profile: Profile) -> list[Cell]:
 def _headed(cell: Cell) -> Text:
     assert cell.tone is not None
     sign, style = DIRECTION[cell.tone][0], _STYLE[cell.tone]
-    also = (f"  It also says: {'; '.join(cell.also).lower()}.", "bold") if cell.also else ("", "")
+    also = (f"  It also says: {_joined(cell.also)}.", "bold") if cell.also else ("", "")
     return Text.assemble((f"{cell.aspect.question} ", "bold"), (f"{sign} {cell.answer}", style), also)
 
 
 def _held_shown(cell: Cell, held: Held, console: Console) -> Iterator[RenderableType]:
-    says = f"{answer(cell.aspect.key, held.stance)}: " if cell.also else ""
+    says = f"{answer(cell.aspect.key, held.stance)}: " if cell.several else ""
     yield indented(styled(f"{says}“{one_line(plain(held.quote), _QUOTE)}”"), console)
     place = ", ".join((held.key.type, *held.headings[-1:]))
     brought = f", change {held.change_id}" if held.change_id else ""
-    yield styled(f"    {one_line(place, 120)} · {_since(held)}{brought}", "dim")
+    yield styled(f"    {one_line(place, 120)} · {_in_words(held)}{_since(held)}{brought}", "dim")
+
+
+def _in_words(held: Held) -> str:
+    """Since when in these words, where the stance is older."""
+    if held.begun is None:
+        return ""
+    brought = f", change {held.begun_change_id}" if held.begun_change_id else ""
+    licence = held.stance is Stance.GRANTS and held.aspect == "licence"
+    return f"in these words since {day(held.begun)}{brought}; {'takes a licence' if licence else 'says so'} "
+
+
+def _joined(answers: Sequence[str]) -> str:
+    return "; ".join(_lowered(one) for one in answers)
+
+
+def _lowered(said: str) -> str:
+    return said[:1].lower() + said[1:]
 
 
 def _since(held: Held) -> str:
+    if held.starts:
+        return f"from {day(held.starts)}, announced {day(held.since)}"
     return f"since {day(held.since)}{' or before' if held.from_first else ''}"
 
 
@@ -205,6 +203,7 @@ def _as_value(profile: Profile) -> dict[str, object]:
                 "answer": cell.answer,
                 "direction": cell.tone,
                 "read": cell.read,
+                "promised": cell.gone,
                 "stances": cell.held,
             }
             for cell in cells
@@ -229,43 +228,16 @@ def rejudge_command(settings: Settings, service: str | None, as_json: bool) -> i
     from tosmon.track.rejudging import rejudge
 
     with reading(settings) as (config, archive), stopping("finishing the document at hand") as stop:
-        key = _key_of(service, archive.browse.service_names()) if service else None
+        key = service_in(archive, service) if service else None
         rules = load_rules(config.rules)
-        with _advancing() as (begin, done):
-            came = rejudge(
-                archive, rules, now(), service=key, stop=stop.is_set, begin=begin, done=lambda one: done(str(one))
-            )
+        with counting() as count:
+            step = partial(count, "documents")
+            came = rejudge(archive, rules, now(), service=key, stop=stop.is_set, step=step)
         if as_json:
             print_json(_rejudging_value(came))
         else:
             _report(came)
     return INTERRUPTED if came.left else 0
-
-
-@contextmanager
-def _advancing() -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """A bar on stderr with documents a second and the time that is left; nothing when stderr is no terminal."""
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda documents: None, lambda word: None
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-        TimeRemainingColumn(),
-    )
-    began = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("judging", total=None, rate="")
-
-        def done(word: str) -> None:
-            count = bar.tasks[0].completed + 1
-            rate = f"{count / max(time.monotonic() - began, 0.001):.1f} documents a second"
-            bar.update(task, advance=1, description=one_line(word, 40), rate=rate)
-
-        yield lambda documents: bar.update(task, total=documents), done
 
 
 def _report(came: Rejudging) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 from rich.text import Text
@@ -11,7 +11,7 @@ from rich.text import Text
 from tosmon.archive import Archive, ChangeRow, TermsRow, VersionRow
 from tosmon.cli import Settings
 from tosmon.cli.terminal import ago, both, exact, harmless, one_line, print_json, say, stdout, styled, table
-from tosmon.cli.wiring import archive_exists, config_of, declared_terms, now, opened_archive, reading
+from tosmon.cli.wiring import archive_exists, config_of, declared_terms, names_known, now, opened_archive, reading
 from tosmon.errors import TosmonError
 from tosmon.model import ChangeState, Direction, Severity, Terms, TermsKey
 
@@ -28,11 +28,19 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(settings: Settings, services: tuple[str, ...], as_json: bool) -> None:
     """List the documents that are tracked (those of SERVICES, if any are named), and how each of them stands."""
     config = config_of(settings)
-    declared = [terms for terms in declared_terms(config) if not services or _is_of(terms.key, services)]
+    declared = declared_terms(config)
     rows: dict[TermsKey, TermsRow] = {}
     if archive_exists(config):
         with opened_archive(config) as archive:
-            rows = {row.key: row for row in archive.browse.documents() if not services or _is_of(row.key, services)}
+            rows = {row.key: row for row in archive.browse.documents()}
+    if services:
+        known = [(terms.key.service, terms.service_name) for terms in declared]
+        known += [(row.key.service, row.service_name) for row in rows.values()]
+        names_known(services, [name for names in known for name in names])
+        asked = {service.casefold() for service in services}
+        keys = {key for key, name in known if {key.casefold(), name.casefold()} & asked}
+        declared = [terms for terms in declared if terms.key.service in keys]
+        rows = {key: row for key, row in rows.items() if key.service in keys}
     moment = now()
     if as_json:
         print_json([_document(terms.key, terms, rows.get(terms.key)) for terms in declared]
@@ -50,10 +58,6 @@ def list_command(settings: Settings, services: tuple[str, ...], as_json: bool) -
     troubled = sum(1 for _, terms, row in listed if terms is not None and row is not None and row.incident is not None)
     total = f"{len(declared)} document{'s' if len(declared) != 1 else ''}"
     say(f"\n{total}, {troubled} of them cannot be read at present." if troubled else f"\n{total}.")
-
-
-def _is_of(key: TermsKey, services: Sequence[str]) -> bool:
-    return key.service.casefold() in {service.casefold() for service in services}
 
 
 def _keys(declared: Sequence[Terms]) -> set[TermsKey]:
@@ -130,6 +134,18 @@ class Since(click.ParamType[datetime]):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+class Then(Since):
+    """An instant as `Since` reads it; a day stands for its last moment, as everywhere in the archive."""
+
+    name = "when"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        found = super().convert(value, param, ctx)
+        if isinstance(value, str) and len(value) == 10 and found.time() == datetime.min.time():
+            return found + timedelta(days=1, microseconds=-1)
+        return found
+
+
 @click.command("changes")
 @click.argument("service", required=False)
 @click.argument("kind", metavar="[TYPE]", required=False)
@@ -155,11 +171,11 @@ def changes_command(
 ) -> None:
     """List what changed, the latest first: the changes that people were told of, or all recorded ones."""
     with reading(settings) as (_, archive):
-        key = _service_in(archive, service) if service else None
+        key = service_in(archive, service) if service else None
         found = archive.browse.changes(
             service=key,
             type=_type_in(archive, key, kind).type if key and kind else None,
-            topic=topic,
+            topic=_topic_in(archive, topic) if topic else None,
             direction=Direction(direction) if direction else None,
             severity=Severity(severity) if severity else None,
             since=since,
@@ -167,11 +183,12 @@ def changes_command(
             limit=limit,
         )
         versions = 0 if found else archive.browse.counts()["versions"]
+        unread = 0 if found or versions else len(archive.browse.incidents())
     if as_json:
         print_json(found)
         return
     if not found:
-        say(_nothing_changed(versions, filtered=any((service, topic, direction, severity, since))))
+        say(_nothing_changed(versions, unread, filtered=any((service, topic, direction, severity, since))))
         return
     console = stdout()
     for row in found:
@@ -179,12 +196,19 @@ def changes_command(
     say(f"\nSee one whole with: tosmon diff {found[0].id}", "dim")
 
 
-def _nothing_changed(versions: int, *, filtered: bool) -> str:
+def _nothing_changed(versions: int, unread: int, *, filtered: bool) -> str:
+    if unread:
+        return nothing_read(unread)
     if filtered:
         return "No change fits that. Leave a filter out, or add --all to see those nobody was told of."
     if versions:
         return f"No change yet in {versions} version{'s' if versions > 1 else ''}; see also: tosmon changes --all"
     return "Nothing is archived yet; look for the first time with: tosmon check"
+
+
+def nothing_read(unread: int) -> str:
+    """What is said where documents were looked at, and none could be read."""
+    return f"Nothing is archived yet: {unread} document{'s' if unread > 1 else ''} could not be read; see: tosmon incidents"
 
 
 def _change_lines(row: ChangeRow) -> Text:
@@ -239,7 +263,7 @@ def diff_command(
             change = _change_in(archive, what, kind)
             before_id, after_id = change.before_id, change.after_id
         else:
-            before_id, after_id = _pair_in(archive, _document_in(archive, what, kind), before, after)
+            before_id, after_id = _pair_in(archive, document_in(archive, what, kind), before, after)
         browse = archive.browse
         comparison = compare(browse.clauses(before_id), browse.clauses(after_id))
     if as_json:
@@ -286,7 +310,7 @@ def _change_in(archive: Archive, what: str, kind: str | None) -> ChangeRow:
         if change is None:
             raise TosmonError(f"there is no change {what}; see: tosmon changes --all")
         return change
-    document = _document_in(archive, what, kind, changed=True)
+    document = document_in(archive, what, kind, changed=True)
     found = archive.browse.changes(service=document.key.service, type=document.key.type, told_only=False, limit=1)
     if not found:
         raise TosmonError(f"{document.key} has not changed yet; its text: tosmon show {document.key.service}")
@@ -315,7 +339,7 @@ def _pair_in(archive: Archive, document: TermsRow, before: int | None, after: in
 @click.command("show")
 @click.argument("service")
 @click.argument("kind", metavar="[TYPE]", required=False)
-@click.option("--at", type=Since(), metavar="WHEN", help="As it was then: 2026-01-31, 30d.")
+@click.option("--at", type=Then(), metavar="WHEN", help="As it was then: 2026-01-31, 30d.")
 @click.option("--version", "version_id", type=int, metavar="VERSION", help="This version.")
 @click.option("--versions", "listed", is_flag=True, help="List the versions instead.")
 @_JSON
@@ -333,7 +357,7 @@ def show_command(
     from tosmon.clauses import join
 
     with reading(settings) as (_, archive):
-        document = _document_in(archive, service, kind)
+        document = document_in(archive, service, kind)
         if listed:
             _list_versions(archive.browse.versions(document.key), as_json)
             return
@@ -385,29 +409,45 @@ def _has_service(archive: Archive, name: str) -> bool:
     return any(row.key == name for row in archive.browse.services())
 
 
-def _service_in(archive: Archive, name: str) -> str:
+def service_in(archive: Archive, name: str) -> str:
     """The key of a service, given its key or name in any letter case; raises TosmonError naming a near one."""
     from difflib import get_close_matches
 
-    known = {called.casefold(): row.key for row in archive.browse.services() for called in (row.name, row.key)}
+    names = archive.browse.service_names()
+    known = {called.casefold(): key for key, called_so in names.items() for called in (called_so, key)}
     found = known.get(name.casefold())
     if found is None:
         near = get_close_matches(name.casefold(), known, n=1)
-        hint = f"did you mean {known[near[0]]}?" if near else "see: tosmon list"
+        hint = f"did you mean {names[known[near[0]]]}?" if near else "see: tosmon list"
         raise TosmonError(f"the archive has no service {name}; {hint}")
     return found
 
 
+def _topic_in(archive: Archive, written: str) -> str:
+    """A topic of the rules or of the archive's flags, in any letter case; raises TosmonError naming those there are."""
+    from difflib import get_close_matches
+
+    from tosmon.publish.words import TOPICS
+
+    known = list(dict.fromkeys((*TOPICS, *archive.browse.topics())))
+    wanted = written.casefold().replace("-", "_").replace(" ", "_")
+    if wanted in known:
+        return wanted
+    near = get_close_matches(wanted, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise TosmonError(f"there is no topic {written}; {hint}There are: {', '.join(known)}")
+
+
 def _type_in(archive: Archive, service: str, kind: str) -> TermsKey:
-    return _document_in(archive, service, kind).key
+    return document_in(archive, service, kind).key
 
 
-def _document_in(archive: Archive, service: str, kind: str | None, *, changed: bool = False) -> TermsRow:
+def document_in(archive: Archive, service: str, kind: str | None, *, changed: bool = False) -> TermsRow:
     """The document that was meant: by its type, or the beginning of it, or the only one there is.
 
     With `changed` and no type, the one that changed last.
     """
-    key = _service_in(archive, service)
+    key = service_in(archive, service)
     documents = archive.browse.documents(key)
     wanted = (kind or "").casefold()
     found = [row for row in documents if row.key.type.casefold() == wanted]

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from tosmon.cli import Commands, Lazy, Settings
+from tosmon.cli import ERROR, Commands, Lazy, Settings
 from tosmon.cli.terminal import one_line, print_json, say, stdout, styled
 from tosmon.errors import ConfigError
-from tosmon.judge import Rules, explain, failures, load_rules
+from tosmon.judge import Explanation, Rules, explain, failures, load_rules
 from tosmon.model import Clause
 
 RULES = {
@@ -22,7 +21,6 @@ RULES = {
     "test": Lazy("rules", "Read the examples of all rules, yours too, and tell which are not kept to."),
     "explain": Lazy("rules", "Say which rules meet a clause, in which words, and why they matter."),
 }
-_FAILED = 1
 _PACKS = click.option(
     "--rules", "packs", multiple=True, type=click.Path(exists=True, path_type=Path), help="Rule packs of your own."
 )
@@ -85,7 +83,7 @@ def rules_test_command(settings: Settings, packs: tuple[Path, ...], as_json: boo
         for line in failed:
             stdout().print(styled(one_line(line)))
         say(f"{len(rules.rules)} rules, {examples} examples, {len(failed) or 'none'} not kept to.")
-    return _FAILED if failed else 0
+    return ERROR if failed else 0
 
 
 @click.command("explain")
@@ -112,7 +110,7 @@ def rules_explain_command(settings: Settings, clause: str, stem: str, packs: tup
         say("No rule meets this.")
 
 
-def _reasons(told: Any) -> list[tuple[str, str]]:
+def _reasons(told: Explanation) -> list[tuple[str, str]]:
     """What is shown of an explanation, line by line; what says nothing is left out."""
     finding = told.finding
     lines = [

@@ -24,7 +24,7 @@ from tosmon.publish import message_id
 def sample(channel: str, recipient: str, authority: str) -> Notification:
     """A notification of a change that never happened, and says so."""
     moment = now()
-    uid = f"tag:{authority},{moment.date().isoformat()}:mail-test/{int(moment.timestamp())}"
+    uid = f"tag:{authority},{moment.date().isoformat()}:test/{int(moment.timestamp())}"
     before, after = (
         "We may use your content to run the service.",
         "We may use your content to run the service and to train our models.",
@@ -39,7 +39,7 @@ def sample(channel: str, recipient: str, authority: str) -> Notification:
         url="https://example.org/terms",
         headline="A test of tosmon: Example Arts may train models on your content",
         severity=Severity.LOW,
-        summary="Nothing happened. This mail shows that tosmon can reach you, and what it will say.",
+        summary="Nothing happened. This shows that tosmon can reach you, and what it will say.",
         effective_date=date(moment.year + 1, 1, 1),
         flags=(
             Flag(

@@ -10,9 +10,9 @@ from rich.text import Text
 from tosmon.archive.search import MOST, Hit, Order, Query, Stand, marks, parse
 from tosmon.clauses import plain
 from tosmon.cli import Settings
-from tosmon.cli.reading import Since
+from tosmon.cli.reading import Since, Then, service_in
 from tosmon.cli.terminal import exact, harmless, one_line, print_json, say, stdout
-from tosmon.cli.wiring import reading
+from tosmon.cli.wiring import reading, type_meant
 from tosmon.errors import TosmonError
 
 _LONG = 600
@@ -23,10 +23,12 @@ _LONG = 600
 @click.option("--service", metavar="NAME", help="In the documents of this service alone.")
 @click.option("--type", "type_", metavar="TYPE", help="In documents of this type alone.")
 @click.option("--since", type=Since(), help="What stood at some time since then: 2026-01-31, 7d.")
-@click.option("--until", type=Since(), help="What stood at some time until then.")
+@click.option("--until", type=Then(), help="What stood at some time until then.")
 @click.option("--without", multiple=True, metavar="WORD", help="Leave out clauses with this word or phrase.")
 @click.option("--first", is_flag=True, help="Who said it first comes first; else what stands now.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many clauses at most.")
+@click.option(
+    "--limit", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many clauses at most."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def search_command(
@@ -51,8 +53,8 @@ def search_command(
     with reading(settings) as (_, archive):
         found = archive.browse.search(
             query,
-            service=_known(service, archive.browse.service_names()) if service else None,
-            type=type_,
+            service=service_in(archive, service) if service else None,
+            type=type_meant(type_, [row.key.type for row in archive.browse.documents()]) if type_ else None,
             since=since,
             until=until,
             order=Order.FIRST if first else Order.STANDING,
@@ -79,12 +81,6 @@ def search_command(
 def _asked(argument: str) -> str:
     """An argument of several words is a phrase, as the shell took its quotes."""
     return f'"{argument}"' if " " in argument.strip() and '"' not in argument else argument
-
-
-def _known(service: str, names: dict[str, str]) -> str:
-    """The key of a service by its key or name, whatever the letter case."""
-    wanted = service.casefold()
-    return next((key for key, name in names.items() if wanted in (key.casefold(), name.casefold())), service)
 
 
 def _shown(query: Query, hit: Hit) -> list[Text]:

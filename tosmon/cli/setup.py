@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from importlib import resources
 from pathlib import Path
@@ -53,8 +54,15 @@ def init_command(settings: Settings, empty: bool, user: bool, contact: str | Non
     console = stdout()
     console.print(styled(f"Wrote {path}", "bold"))
     console.print(styled("Next: have a look at it, then"))
-    console.print(styled(f"  tosmon {option}check    look at every document once"))
-    console.print(styled(f"  tosmon {option}run      look when it is time, and serve the archive in the browser"))
+    name = _own_name()
+    console.print(styled(f"  {name} {option}check    look at every document once"))
+    console.print(styled(f"  {name} {option}run      look when it is time, and serve the archive in the browser"))
+
+
+def _own_name() -> str:
+    """How this command is called from here: after `make run` it stands in a folder that is not on the path."""
+    called = sys.argv[0]
+    return called if Path(called).name == "tosmon" and shutil.which("tosmon") is None else "tosmon"
 
 
 def _with_contact(text: str, contact: str) -> str:

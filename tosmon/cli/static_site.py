@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
 from tosmon.cli import Settings
-from tosmon.cli.terminal import print_json, say, stderr
+from tosmon.cli.terminal import counting, print_json, say
 from tosmon.cli.wiring import feed_settings, identity_of, now, reading
 
 
@@ -29,24 +28,9 @@ def export_site_command(settings: Settings, folder: Path, evidence: bool, as_jso
     with reading(settings) as (config, archive):
         feeds = feed_settings(config, identity_of(config, archive))
         pages = WebSettings(config.feeds.title, config.site_url, snapshots=config.snapshots, feeds=feeds)
-        with _counted() as step:
-            done = export_site(archive, pages, folder, now(), evidence=evidence, step=step)
+        with counting() as count:
+            done = export_site(archive, pages, folder, now(), evidence=evidence, step=partial(count, "pages"))
     if as_json:
         print_json(done)
         return
     say(f"{done.pages:,} pages in {folder}; {done.written:,} files written, {done.removed:,} removed.")
-
-
-@contextmanager
-def _counted() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal: how many pages are done, of how many, and how long the rest will take."""
-    console = stderr()
-    if not console.is_terminal:
-        yield lambda done, total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("pages"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("pages", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

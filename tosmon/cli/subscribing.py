@@ -10,11 +10,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from tosmon.archive import Archive
+from tosmon.archive import Archive, address_key
 from tosmon.cli import ERROR, Settings
 from tosmon.cli.terminal import both, one_line, print_json, say, stdout, table
 from tosmon.cli.wiring import (
-    CHANNEL,
     channels_of,
     config_of,
     declared_terms,
@@ -27,7 +26,7 @@ from tosmon.cli.wiring import (
 )
 from tosmon.config import Config, Email
 from tosmon.errors import ArchiveError, ConfigError
-from tosmon.model import Choices, Frequency, Severity, Subscriber
+from tosmon.model import MAIL, Choices, Frequency, Severity, Subscriber
 from tosmon.publish.addressing import checked_address
 from tosmon.publish.letters import WEEKDAYS, described, masked
 
@@ -132,7 +131,7 @@ def _send_letters(config: Config, archive: Archive) -> int:
     identity = identity_of(config, archive)
     with ExitStack() as stack:
         ways = channels_of(config, feed_settings(config, identity), archive, identity, stack)
-        delivered = ways.letters[CHANNEL](lambda: False)
+        delivered = ways.letters[MAIL](lambda: False)
     if delivered.failed:
         say(
             "The mail could not be handed over now. `tosmon run` goes on trying; see why with: tosmon mail-test",
@@ -207,8 +206,8 @@ def unsubscribe_command(settings: Settings, address: str, erase: bool) -> None:
         else:
             archive.subscribers.leave(found.handle, now())
         say(f"{one_line(address)}: {'everything about it is erased' if erase else 'unsubscribed'}.", "green")
-        recipients = [one.address.casefold() for one in config.email.recipients] if config.email else []
-        if erase and address.casefold() in recipients:
+        recipients = [address_key(one.address) for one in config.email.recipients] if config.email else []
+        if erase and address_key(address) in recipients:
             say(
                 "It is in email.recipients too, and told by that from now on: take it out of the configuration.",
                 "yellow",

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from tosmon.cli import Settings
-from tosmon.config import Config, Email, Politeness, Recipient, find_config, load_config
+from tosmon.config import Config, Email, Hook, Politeness, Recipient, find_config, load_config
 from tosmon.errors import ArchiveError, ConfigError, FetchError
 from tosmon.model import (
+    MAIL,
     Addressee,
     Alert,
     Choices,
@@ -88,22 +89,42 @@ def declared_terms(config: Config) -> list[Terms]:
 def wanted(declared: Sequence[Terms], services: Sequence[str], kinds: Sequence[str] = ()) -> list[Terms]:
     """The documents of these services and types (all, where none is named), whatever their letter case.
 
-    Raises ConfigError for a service that is not tracked, naming the nearest one.
+    The beginning of a type is enough. Raises ConfigError for a service that is not tracked, naming the nearest one, and
+    for a type that is none, naming those there are.
     """
     asked = {service.casefold() for service in services}
-    types = {kind.casefold() for kind in kinds}
-    known = {name.casefold(): name for terms in declared for name in (terms.service_name, terms.key.service)}
+    names_known(services, [name for terms in declared for name in (terms.service_name, terms.key.service)])
+    found = [
+        terms
+        for terms in declared
+        if not asked or asked & {terms.key.service.casefold(), terms.service_name.casefold()}
+    ]
+    types = {type_meant(kind, [terms.key.type for terms in found], ", ".join(services)) for kind in kinds}
+    return [terms for terms in found if not types or terms.key.type in types]
+
+
+def names_known(services: Sequence[str], names: Sequence[str]) -> None:
+    """Raise ConfigError for a service that has none of these names (in any letter case), naming the nearest one."""
+    known = {name.casefold(): name for name in names}
     for service in services:
         if service.casefold() not in known:
             near = get_close_matches(service.casefold(), known, n=1)
             hint = f"; did you mean {known[near[0]]}?" if near else "; see: tosmon list"
             raise ConfigError(f"{service} is not tracked{hint}")
-    return [
-        terms
-        for terms in declared
-        if (not asked or asked & {terms.key.service.casefold(), terms.service_name.casefold()})
-        and (not types or terms.key.type.casefold() in types)
+
+
+def type_meant(written: str, types: Sequence[str], of: str = "") -> str:
+    """The type that is written, or the only one that begins so, in any letter case; raises ConfigError listing them."""
+    there = sorted(set(types))
+    wanted = written.casefold()
+    found = [one for one in there if one.casefold() == wanted] or [
+        one for one in there if wanted and one.casefold().startswith(wanted)
     ]
+    if len(found) != 1:
+        named = ", ".join(f'"{one}"' for one in there) or "none"
+        what = "several types begin so" if found else f"{of or 'the archive'} has no document of that type"
+        raise ConfigError(f"{written}: {what}; there are: {named}")
+    return found[0]
 
 
 # --- fetching ------------------------------------------------------------------------------------------------------
@@ -162,9 +183,6 @@ def looked_at(document: SourceDocument, settings: Settings, *, allow_private: bo
 
 # --- telling ---------------------------------------------------------------------------------------------------------
 
-CHANNEL = "email"
-"""The name under which notifications by mail stand in the outbox."""
-
 
 def addressees_of(
     email: Email | None, archive: Archive, clock: Callable[[], datetime]
@@ -174,6 +192,7 @@ def addressees_of(
     Whoever confirmed, left, or was suspended as a subscriber is one, though the configuration names them too: a link to
     unsubscribe must keep its word. Someone who was only asked is not: else a stranger could silence a recipient.
     """
+    from tosmon.archive import address_key
     from tosmon.publish.addressing import FOLLOW_UPS, addressed, wants
 
     recipients = [(one.address, choices_of(one)) for one in email.recipients] if email else []
@@ -186,14 +205,14 @@ def addressees_of(
         found: dict[str, Addressee] = {}
         deciding = archive.subscribers.all(_DECIDING)
         for subscriber in deciding:
-            to = addressed(CHANNEL, subscriber, alert, at, told)
+            to = addressed(MAIL, subscriber, alert, at, told)
             if to is not None:
-                found[subscriber.address.casefold()] = to
-        decided = {subscriber.address.casefold() for subscriber in deciding}
+                found[address_key(subscriber.address)] = to
+        decided = {address_key(subscriber.address) for subscriber in deciding}
         for address, choices in recipients:
-            wanted = (CHANNEL, address) in told if alert.kind in FOLLOW_UPS else wants(choices, alert)
-            if wanted and address.casefold() not in decided:
-                found.setdefault(address.casefold(), Addressee(CHANNEL, address))
+            wanted = (MAIL, address) in told if alert.kind in FOLLOW_UPS else wants(choices, alert)
+            if wanted and address_key(address) not in decided:
+                found.setdefault(address_key(address), Addressee(MAIL, address))
         return list(found.values())
 
     return addressees
@@ -224,14 +243,14 @@ def pinging(hub: str, client: Client) -> Callable[[Sequence[str]], None]:
 def operators_of(email: Email | None) -> list[Addressee]:
     """Everyone whom the configuration names, whatever their filters: whom the operator's own pins go to."""
     return (
-        [Addressee(CHANNEL, address) for address in dict.fromkeys(one.address for one in email.recipients)]
+        [Addressee(MAIL, address) for address in dict.fromkeys(one.address for one in email.recipients)]
         if email
         else []
     )
 
 
-def choices_of(recipient: Recipient) -> Choices:
-    """A configured recipient's filters."""
+def choices_of(recipient: Recipient | Hook) -> Choices:
+    """The filters of a recipient or hook, as configured."""
     return Choices(recipient.services, recipient.topics, recipient.tags, recipient.severity)
 
 
@@ -270,7 +289,7 @@ def suspension_of(archive: Archive) -> Callable[[str, str], None]:
     """What is done with a recipient whose server refuses it again and again."""
 
     def suspend(channel: str, recipient: str) -> None:
-        if channel == CHANNEL and archive.subscribers.suspend(recipient, now()):
+        if channel == MAIL and archive.subscribers.suspend(recipient, now()):
             _log.warning("a subscriber is suspended: their server refuses the address; see: tosmon subscribers")
 
     return suspend
@@ -297,9 +316,18 @@ def smtp_channel(
 
 
 def channels_of(
-    config: Config, feeds: FeedSettings, archive: Archive, identity: Identity, stack: ExitStack
+    config: Config,
+    feeds: FeedSettings,
+    archive: Archive,
+    identity: Identity,
+    stack: ExitStack,
+    *,
+    lenient: bool = False,
 ) -> Channels:
-    """The configured ways of delivery, by the name under which they stand in the outbox; `stack` closes what they open."""
+    """The configured ways of delivery, by the name under which they stand in the outbox; `stack` closes what they open.
+
+    `lenient` leaves out a hook that is not set up whole: what is for it waits in the outbox.
+    """
     channels: dict[str, Channel] = {}
     letters: dict[str, Callable[[Callable[[], bool]], Delivered]] = {}
     if config.email is not None:
@@ -307,11 +335,17 @@ def channels_of(
 
         mails, signer = MailSettings(config.email.sender, feeds), signer_of(identity)
         channel = smtp_channel(config.email, mails, ways_out_of(archive, mails, signer))
-        channels[CHANNEL], letters[CHANNEL] = channel, letters_of(archive, channel, mails, signer)
+        channels[MAIL], letters[MAIL] = channel, letters_of(archive, channel, mails, signer)
     if config.hooks:
         from tosmon.cli.hooking import hook_channels
 
-        channels |= hook_channels(config.hooks, config.politeness, feeds, stack)
+        for hook in config.hooks:
+            try:
+                channels |= hook_channels([hook], config.politeness, feeds, stack)
+            except ConfigError as error:
+                if not lenient:
+                    raise
+                _log.warning("%s; what is for it waits in the outbox", error)
     return Channels(channels, letters)
 
 
@@ -378,7 +412,6 @@ def beating(url: str, client: Client) -> Callable[[], None]:
 
 def rename_services(config: Config, archive: Archive) -> None:
     """Let services that are declared with a former key go on under the new one; raises ArchiveError."""
-    from tosmon.model import TermsKey
     from tosmon.publish.feeds import document_feed, service_feed
 
     def feeds(service: str, type: str | None) -> str:
@@ -407,14 +440,18 @@ def _authority_in(site_url: str) -> str | None:
 
 
 @contextmanager
-def works_of(config: Config) -> Iterator[Works]:
-    """Everything that looks and tells, with the configuration's documents declared to the archive."""
+def works_of(config: Config, *, lenient: bool = False) -> Iterator[Works]:
+    """Everything that looks and tells, with the configuration's documents declared to the archive.
+
+    `lenient`: see `channels_of`; for commands that decide, and need not send at once.
+    """
     from tosmon.archive import Snapshots
     from tosmon.cli.hooking import hook_addressees
     from tosmon.judge import load_rules
-    from tosmon.run import Works
+    from tosmon.run import Works, share_heaps
     from tosmon.track.world import World
 
+    share_heaps()
     declared = declared_terms(config)
     rules = load_rules(config.rules)
     with ExitStack() as stack:
@@ -438,7 +475,7 @@ def works_of(config: Config) -> Iterator[Works]:
             confirm_after=config.schedule.confirm_after,
             unconfirmed_first=frozenset(config.schedule.unconfirmed_first),
         )
-        ways = channels_of(config, feeds, archive, identity, stack)
+        ways = channels_of(config, feeds, archive, identity, stack, lenient=lenient)
         yield Works(
             world=world,
             declared={terms.key: terms for terms in declared},

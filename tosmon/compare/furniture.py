@@ -232,7 +232,7 @@ def among_furniture(clauses: Sequence[Clause], place: int) -> bool:
     short = [c for c in near if len(c.text) < 60]
     if len(near) < 8 or len(clause.text) > 1500 or len(short) < 3:
         return False
-    in_form = len({label for c in short if _FORM.fullmatch(label := _label(c.text))}) >= 3
+    in_form = len({label for c in short if _FORM.fullmatch(label := _short_label(c.text))}) >= 3
     in_menus = not any(map(speaks_of_terms, [clause, *near])) and sum(map(furniture, near)) >= 0.4 * len(near)
     return (in_form or in_menus) and _holds_terms(clauses)
 
@@ -260,9 +260,17 @@ def _label(text: str) -> str:
     return " ".join(_WORD.findall(_LINK.sub(r"\g<text>", text))).casefold().replace("’", "'")
 
 
+_short_label = lru_cache(maxsize=2048)(_label)
+
+
 def speaks_of_terms(clause: Clause) -> bool:
     """Whether the clause could be a term: says what someone may, must or does with data, rights or money."""
-    return len(clause.text) > 24 and _SPEAKS.search(clause.text) is not None
+    return len(clause.text) > 24 and _speaks(clause.text)
+
+
+@lru_cache(maxsize=4096)  # the neighbours of every change are asked about
+def _speaks(text: str) -> bool:
+    return _SPEAKS.search(text) is not None
 
 
 # --- whole texts -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Hand over what people are told: the outbox is emptied by channels, each settled by what became of it.
 
-`rounds` claims, sends and settles; `channel` says what a way of delivery is; `smtp` is one. Knows no SQL (the archive
-keeps the outbox) and no layout (publish renders).
+`rounds` claims, sends and settles notifications, `letters` the mails to subscribers that are no alerts; `channel` says
+what a way of delivery is; `smtp` and `hooks` are such ways. Knows no SQL (the archive keeps the outbox) and no layout
+(publish renders).
 """
 
 from __future__ import annotations

@@ -36,8 +36,12 @@ class WebhookChannel:
     def __init__(
         self, url: str, secret: str, client: Client, settings: FeedSettings, now: Callable[[], datetime]
     ) -> None:
+        """Raises DeliveryError for what is no address. It is not repeated: hooks carry their secrets in it."""
+        try:
+            self._host = urlsplit(url).hostname or "the hook"
+        except ValueError as error:  # "http://[::1/"
+            raise DeliveryError("its URL is no address on the web", permanent=False) from error
         self._url = url
-        self._host = urlsplit(url).hostname or "the hook"
         self._secret = secret
         self._client = client
         self._settings = settings
@@ -88,13 +92,13 @@ class AppriseChannel:
         self.most_an_hour = most_an_hour
         self._settings = settings
         self._check = check
-        self._service = _apprise_service(url)
+        self._service, self._chat = _apprise_service(url)
 
     def send(self, notification: Notification) -> None:
         self._check_host()
         title, text = chat_message(notification, self._settings)
         with _Overheard() as overheard:
-            taken = self._service.notify(title=title, body=text)
+            taken = self._chat.notify(title=title, body=text, body_format="text")
         if not taken:
             raise DeliveryError(f"apprise: not taken: {overheard.words(self._service)}", permanent=False)
 
@@ -119,7 +123,8 @@ class AppriseChannel:
             ) from error
 
 
-def _apprise_service(url: str) -> Any:
+def _apprise_service(url: str) -> tuple[Any, Any]:
+    """A service of apprise, and what talks to it: that alone writes our plain text as the service's HTML or Markdown."""
     scheme = url.partition("://")[0]
     if scheme.casefold() in _FORBIDDEN_SCHEMES:
         raise DeliveryError(f"apprise: {line(scheme, 20)} runs programs or writes files here", permanent=False)
@@ -132,7 +137,9 @@ def _apprise_service(url: str) -> Any:
         service = apprise.Apprise.instantiate(url)
     if service is None:
         raise DeliveryError(f"apprise knows no such URL (it begins with {line(scheme, 20)!r})", permanent=False)
-    return service
+    chat = apprise.Apprise()
+    chat.add(service)
+    return service, chat
 
 
 # What acts on this machine instead of telling someone.

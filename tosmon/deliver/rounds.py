@@ -190,13 +190,14 @@ def _settled(
     at, count = now(), len(notification.alerts)
     if error is None:
         outbox.settle_sent(notification.id, at)
+        # Without the recipient: a log is kept for longer than a subscriber may want.
         log.log(
-            logging.WARNING if notification.bundle.startswith("flood") else logging.DEBUG,
-            "%d alerts for %s by %s in one message%s",
-            count,
-            notification.recipient,
+            logging.WARNING if notification.is_flood else logging.DEBUG,
+            "notification %d by %s: %d alerts in one message%s",
+            notification.id,
             notification.channel,
-            ": more than flood_limit within an hour" if notification.bundle.startswith("flood") else "",
+            count,
+            "; there were more within an hour than one recipient gets singly" if notification.is_flood else "",
         )
         return Delivered(sent=1)
     again = None

@@ -6,8 +6,10 @@ the clock, and what of it is said aloud.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import shlex
 import tempfile
 import time
 import webbrowser
@@ -29,7 +31,7 @@ from tosmon.errors import ArchiveError
 from tosmon.fetch import Fetcher
 from tosmon.http import Client, Limits
 from tosmon.judge import load_rules
-from tosmon.model import Addressee, Alert, AlertKind, Direction, Outcome
+from tosmon.model import MAIL, Addressee, Alert, AlertKind, Direction, Outcome
 from tosmon.publish import FeedSettings, MailSettings
 from tosmon.publish.text import line
 from tosmon.publish.words import DIRECTION
@@ -38,7 +40,6 @@ from tosmon.track import World, remind
 
 READER = "you@reader.example"
 _AUTHORITY = "demo.tosmon.example"
-_CHANNEL = "email"
 _RETURNED = re.compile("^returned to the text of .*")
 
 
@@ -96,6 +97,7 @@ def run(
     began = time.perf_counter()
     # What is logged is told here in the story's own words.
     logging.getLogger("tosmon").addHandler(logging.NullHandler())
+    kept = folder is not None
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tosmon-demo-")))
@@ -115,6 +117,8 @@ def run(
         report("")
         for text in _summary(result):
             report(text)
+        if kept:
+            report(f"Read on with: tosmon -c {shlex.quote(str(_write_config(folder, works)))} changes")
         if socket is not None:
             report(
                 f"The archive is at {address} (the platforms themselves are at {site.address}). Ctrl-C ends the demo."
@@ -132,6 +136,40 @@ def _make(folder: Path) -> None:
         (folder / "mail").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArchiveError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+_CONFIG = """\
+# The demo's archive, to be read with tosmon's own commands: tosmon -c config.yaml changes
+# The invented platforms ended with the demo: their documents are paused, and nobody is told of anything.
+archive: archive.sqlite
+snapshots: snapshots
+public: public
+politeness: {allow_private_addresses: true, robots: false, pause: 0s}
+"""
+
+
+def _write_config(folder: Path, works: Works) -> Path:
+    """The configuration of this archive, unless there is one."""
+    path = folder / "config.yaml"
+    feeds = {"title": works.feeds.title, "site_url": works.feeds.site_url, "authority": works.feeds.authority}
+    services: dict[str, dict[str, object]] = {}
+    for terms in works.declared.values():
+        sources = [{"url": one.url, "select": list(one.select)} for one in terms.form.sources]
+        urls = [one if one["select"] else one["url"] for one in sources]
+        service = services.setdefault(terms.key.service, {"key": terms.key.service, "tags": terms.tags, "terms": []})
+        declared_so = service["terms"]
+        assert isinstance(declared_so, list)
+        declared_so.append({"type": terms.key.type, "url": urls, "paused": True})
+    # JSON is YAML: nothing has to be quoted by hand.
+    rest = f"feeds: {json.dumps(feeds)}\nservices: {json.dumps(list(services.values()), indent=1)}\n"
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(_CONFIG + rest)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
 
 
 # --- wiring ----------------------------------------------------------------------------------------------------------
@@ -153,12 +191,12 @@ def _works(folder: Path, story: Story, clock: _Clock, site: str, address: str, s
             fetcher=Fetcher(client, pause=timedelta(0)),
             rules=load_rules(),
             identity=identity,
-            addressees=lambda alert: [Addressee(_CHANNEL, READER)],
+            addressees=lambda alert: [Addressee(MAIL, READER)],
             clock=clock,
         )
         smtp = SmtpSettings("127.0.0.1", smtp_port, Security.NONE)
         mails = MailSettings(f"tosmon demo <alerts@{_AUTHORITY}>", feeds)
-        channels = {_CHANNEL: SmtpChannel(smtp, mails, clock)}
+        channels = {MAIL: SmtpChannel(smtp, mails, clock)}
 
         yield Works(world, {one.key: one for one in terms}, channels, feeds, folder / "public", workers=1)
     finally:

@@ -9,7 +9,7 @@ from selectolax.lexbor import LexborNode
 from tosmon.extract.charset import decode
 from tosmon.extract.focus import parse
 from tosmon.extract.media import Media, media_of
-from tosmon.extract.suggest import _INERT, _names
+from tosmon.extract.suggest import INERT, lasting_names
 from tosmon.model import Response
 
 _ENOUGH = 60  # letters of a clause by which it is found: further on, links and line breaks may stand between
@@ -27,7 +27,7 @@ def removal_selector(response: Response, inside: Sequence[str], around: Sequence
     unwanted = [text for one in around if (text := _squeezed(one)[:_ENOUGH])]
     node = _innermost(parse(decode(response.body, content_type)).body, wanted)
     while node is not None and node.tag not in ("body", "html") and not _holds_any(node, unwanted):
-        for selector in _names(node):
+        for selector in lasting_names(node):
             if len(node.parser.css(selector)) == 1:
                 return selector
         node = node.parent
@@ -37,7 +37,7 @@ def removal_selector(response: Response, inside: Sequence[str], around: Sequence
 def _innermost(node: LexborNode | None, texts: Sequence[str]) -> LexborNode | None:
     if node is None or not _holds_all(node, texts):
         return None
-    while inner := next((child for child in node.iter() if child.tag not in _INERT and _holds_all(child, texts)), None):
+    while inner := next((child for child in node.iter() if child.tag not in INERT and _holds_all(child, texts)), None):
         node = inner
     return node
 

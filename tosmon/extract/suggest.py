@@ -18,7 +18,7 @@ _GENERATED = re.compile(
     r"\d{3,}|^(?:css|sc|jss|emotion|styled|framer|svelte)-|^_|^jss\d|__\w{5,}$|^[a-zA-Z]{1,3}\d|[A-Z][a-z]?\d|[:/\[\]%!]"
 )
 _ANCHORS = 12
-_INERT = ("script", "style", "template", "svg", "head")
+INERT = ("script", "style", "template", "svg", "head")
 _PLAIN = re.compile(r"-?[a-zA-Z_][\w-]*")
 
 
@@ -38,7 +38,7 @@ def suggest_selector(response: Response) -> str | None:
         return None
     node = _holder(parse(text).body, anchors)
     while node is not None and node.tag not in ("body", "html"):
-        for selector in _names(node):
+        for selector in lasting_names(node):
             if len(node.parser.css(selector)) == 1:
                 return selector
         node = node.parent
@@ -48,7 +48,7 @@ def suggest_selector(response: Response) -> str | None:
 def _holder(node: LexborNode | None, anchors: list[str]) -> LexborNode | None:
     """The innermost element with all of the longest pieces of the text that was found."""
     while node is not None:
-        inner = next((child for child in node.iter() if child.tag not in _INERT and _holds(child, anchors)), None)
+        inner = next((child for child in node.iter() if child.tag not in INERT and _holds(child, anchors)), None)
         if inner is None or inner.tag in ("p", "ul", "ol", "table"):
             return node
         node = inner
@@ -60,7 +60,8 @@ def _holds(node: LexborNode, anchors: list[str]) -> bool:
     return all(anchor in text for anchor in anchors)
 
 
-def _names(node: LexborNode) -> list[str]:
+def lasting_names(node: LexborNode) -> list[str]:
+    """Selectors of one element by what a redesign is likely to keep, the surest first."""
     tag, attributes = node.tag or "", node.attributes
     found = [tag] if tag in ("main", "article") else []
     identity = attributes.get("id") or ""

@@ -124,7 +124,13 @@ def _refused(response: Response) -> Observation | None:
     status = response.status
     if response.header("cf-mitigated") or response.header("x-amzn-waf-action"):
         return _blocked(response, "a challenge for browsers")
-    if status in (403, 429, 503):
+    if status == 503:
+        return Observation(
+            Verdict.BLOCKED,
+            f"{response.final_url} answers {_named(status)}: it is down for now, or refuses us; it is tried again by "
+            "itself, and if it stays so, set a contact, ask the platform, or try `browser: true`",
+        )
+    if status in (403, 429):
         return _blocked(response, f"status {status}")
     if status in (401, 407, 511):
         return Observation(

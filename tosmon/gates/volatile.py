@@ -20,9 +20,8 @@ from tosmon.model import Clause, ClauseChange, ClauseChangeKind, Comparison, Jud
 WINDOW = timedelta(days=21)
 """Within so many days a part must have changed often enough: terms are edited in months, tickers in hours."""
 
-_CONTENTS = (
-    5  # different things that stood there, each in its turn; three edits in a month are a lawyer's afterthoughts
-)
+# So many different things stood there, each in its turn: three edits in a month are a lawyer's afterthoughts.
+_CONTENTS = 5
 _MOST_WORDS = 400
 _MOST_SHARE = 0.25  # of the document: what is larger is the document itself, in variants
 _ROOM = 2  # a part may grow to so many times what it was

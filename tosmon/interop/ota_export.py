@@ -2,11 +2,13 @@
 
 A version that came from such a repository goes back with the author, date and message it came with, and with the same
 bytes. What the folder has is seen from its own commits, so exporting again adds what is new and a killed export does
-no harm.
+no harm. A repository that was not begun here is left alone, as is one with work of somebody else in it: what is checked
+out is replaced by what is exported.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,12 +21,20 @@ from tosmon.archive import Archive, TermsRow, VersionRow
 from tosmon.archive.history import Origin
 from tosmon.clauses import join
 from tosmon.errors import TosmonError
-from tosmon.interop.git import GitError, commits
+from tosmon.interop.git import GitError, command, commits, environment, git_folder, repository, run_git
 from tosmon.interop.names import file_name
 from tosmon.model import TermsKey
 
 _US = "tosmon <tosmon@localhost>"
 _BRANCH = "main"
+_MARK = "tosmon.export"
+# What `git init` and `git remote add` write. Other settings can name programs, which git would run while we write.
+_SETTINGS = re.compile(
+    r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks)"
+    r"|extensions\.objectformat|tosmon\.export|user\.(name|email)"
+    r"|remote\..*\.(url|pushurl|fetch)|branch\..*\.(remote|merge|rebase)",
+    re.DOTALL,
+)
 
 
 class Exported(NamedTuple):
@@ -53,7 +63,7 @@ def export_git(
     if new:
         _import(folder, archive, new, bool(_head(folder)), progress)
         if not _is_bare(folder):
-            _git(folder, "reset", "--quiet", "--hard", _BRANCH)
+            run_git(folder, "reset", "--quiet", "--hard", f"refs/heads/{_BRANCH}", "--")
     return Exported(len(new), len(leaving) - len(new))
 
 
@@ -68,30 +78,69 @@ def _prepare(folder: Path) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
         bare = ["--bare"] if folder.suffix == ".git" else []
-        _git(folder, "init", "--quiet", *bare, f"--initial-branch={_BRANCH}")
+        run_git(folder, "init", "--quiet", "--template=", *bare, f"--initial-branch={_BRANCH}")
+        run_git(folder, "config", _MARK, "true")
         return
-    try:
-        top = _git(folder, "rev-parse", "--absolute-git-dir").decode().strip()
-    except GitError as error:
-        raise TosmonError(f"{folder} is neither empty nor a git repository; name another folder") from error
-    if Path(top).resolve() not in (folder.resolve(), (folder / ".git").resolve()):
-        raise TosmonError(f"{folder} lies inside another git repository; name a folder of its own")
+    if not (folder / ".git" / "HEAD").is_file() and not (folder / "HEAD").is_file():
+        raise TosmonError(f"{folder} is neither empty nor a git repository; name another folder")
+    own = git_folder(folder)
+    if own not in (folder.resolve(), (folder / ".git").resolve()) or (own / "commondir").exists():
+        raise TosmonError(f"{folder} is part of another git repository; name a folder of its own")
+    _look_at_settings(folder, own)
+    if not _is_bare(folder):
+        _look_for_work(folder)
+
+
+def _look_at_settings(folder: Path, own: Path) -> None:
+    """Refuse a repository that was begun elsewhere, or that tells git to do more than to keep it."""
+    said = run_git(
+        folder.parent, "config", "--no-includes", "--null", "--list", "--file", str((own / "config").resolve())
+    )
+    settings = dict(one.partition("\n")[::2] for one in said.decode("utf-8", "replace").split("\0") if one)
+    for name in settings:
+        if not _SETTINGS.fullmatch(name):
+            raise TosmonError(f"{folder} sets {name!a} for git, which is not used here; name another folder")
+    if _MARK not in settings:
+        raise TosmonError(
+            f"{folder} holds a repository that no export began; name another folder (or, for an export of an earlier"
+            f" tosmon, say: git -C {folder} config {_MARK} true)"
+        )
+
+
+def _look_for_work(folder: Path) -> None:
+    """Refuse a working tree with anything in it that is not in the history: it would be lost."""
+    if run_git(folder, "symbolic-ref", "HEAD").strip() != f"refs/heads/{_BRANCH}".encode():
+        raise TosmonError(f"{folder} is not on the branch {_BRANCH}; check that out first")
+    status = run_git(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    staged = [one for one in status.split(b"\0") if one]
+    if any(one[1:2] != b" " for one in staged) or (staged and not _was_exported(folder)):
+        raise TosmonError(f"{folder} has work in it that is in no commit; commit it elsewhere or take it away first")
+
+
+def _was_exported(folder: Path) -> bool:
+    """Whether what is checked out is an earlier commit: an export was killed before it checked out the last."""
+    tree = run_git(folder, "write-tree").strip()
+    if not run_git(folder, "ls-files", "-z"):
+        return True
+    return bool(_head(folder)) and tree in run_git(folder, "log", "--format=%T", f"refs/heads/{_BRANCH}", "--").split()
 
 
 def _head(folder: Path) -> str:
-    return _git(folder, "for-each-ref", "--format=%(objectname)", f"refs/heads/{_BRANCH}").decode().strip()
+    return run_git(folder, "for-each-ref", "--format=%(objectname)", f"refs/heads/{_BRANCH}").decode().strip()
 
 
 def _is_bare(folder: Path) -> bool:
-    return _git(folder, "rev-parse", "--is-bare-repository").strip() == b"true"
+    return run_git(folder, "rev-parse", "--is-bare-repository").strip() == b"true"
 
 
 def _known(folder: Path) -> Counter[tuple[str, int]]:
     """The path and second of each version that the repository has."""
-    if not _head(folder):
+    head = _head(folder)
+    if not head:
         return Counter()
-    found = (commit for commit in commits(folder, _BRANCH) if commit.suffix == "md" and commit.blob)
-    return Counter((_path(commit.key), int(commit.at.timestamp())) for commit in found)
+    with repository(folder) as own:
+        found = (commit for commit in commits(own, head) if commit.suffix == "md" and commit.blob)
+        return Counter((_path(commit.key), int(commit.at.timestamp())) for commit in found)
 
 
 def _path(key: TermsKey) -> str:
@@ -116,9 +165,10 @@ def _import(
     folder: Path, archive: Archive, new: list[_Leaving], goes_on: bool, progress: Callable[[int, int], None]
 ) -> None:
     process = subprocess.Popen(
-        ["git", "-C", str(folder), "fast-import", "--quiet", "--date-format=raw"],
+        command(folder, "fast-import", "--quiet", "--date-format=raw"),
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=environment(),
     )
     assert process.stdin is not None and process.stderr is not None
     names = {document.key: document for document in archive.browse.documents()}
@@ -175,12 +225,3 @@ def _message(one: _Leaving, document: TermsRow, archive: Archive) -> str:
     kept = [found["sha256"] for found in archive.browse.evidence(one.version.id)]
     recorded = f"This version was recorded after extracting from snapshot {kept[0]}\n\n" if kept else ""
     return f"{subject}\n\n{recorded}X-engine-version: tosmon-{__version__}\n"
-
-
-def _git(folder: Path, *arguments: str) -> bytes:
-    try:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=True).stdout
-    except FileNotFoundError as error:
-        raise GitError("git is not installed") from error
-    except subprocess.CalledProcessError as error:
-        raise GitError(f"git {arguments[0]}: {error.stderr.decode('utf-8', 'replace').strip()}") from error

@@ -18,8 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tosmon.archive import Archive, Identity, NewChange, Recorded, Recording, Settled, Snapshots
+from tosmon.errors import FetchError, FetchProblem
 from tosmon.fetch import Fetched, Fetcher
-from tosmon.interop.git import Blobs, Commit, commits, only_branch, repository
+from tosmon.interop.git import Blobs, Commit, TooLarge, commits, only_branch, repository
 from tosmon.judge import Rules
 from tosmon.model import ChangeState, Form, Outcome, Response, SourceDocument, Terms, Validators
 from tosmon.track import World, check
@@ -182,7 +183,14 @@ class _RecordedPages(Fetcher):
     def fetch(
         self, form: Form, validators: Mapping[str, Validators] | None = None, *, language: str | None = None
     ) -> Fetched:
-        return Fetched(tuple(self._page(source, len(form.sources)) for source in form.sources))
+        pages: list[Response] = []
+        for source in form.sources:
+            try:
+                pages.append(self._page(source, len(form.sources)))
+            except TooLarge as error:
+                problem = FetchError(source.url, str(error), FetchProblem.TOO_LARGE, transient=False)
+                return Fetched(tuple(pages), problem)
+        return Fetched(tuple(pages))
 
     def rendered(self, form: Form) -> Fetched | None:
         return None  # what was recorded was rendered then, if it had to be

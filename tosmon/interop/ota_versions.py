@@ -9,7 +9,9 @@ bears an earlier date than the one before it, the order of recording counts and 
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
+import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,13 +26,16 @@ from tosmon.archive.history import DocumentWriter, Entry, HistoricChange, Origin
 from tosmon.archive.packing import digest
 from tosmon.clauses import canonical, split
 from tosmon.errors import TosmonError
-from tosmon.interop.git import Blobs, Commit, commits, only_branch, repository
+from tosmon.interop.git import Blobs, Commit, TooLarge, commits, only_branch, repository
 from tosmon.interop.splitting import Splitter
 from tosmon.judge import Rules, load_rules
+from tosmon.judge.finding import forget
 from tosmon.language import guess_language
 from tosmon.model import ChangeState, Clause, Form, SourceDocument, Terms, TermsKey, Version
 from tosmon.track.memory import RECENT, REMEMBERED, Remembered
 from tosmon.track.news import news_of
+
+_log = logging.getLogger(__name__)
 
 _IN_ONE_TRANSACTION = 200
 _WORTH_A_PROCESS = 150  # versions: starting a process takes about a second
@@ -157,7 +162,10 @@ def _samples(folder: Path, recorded: Sequence[Recorded]) -> Iterable[str]:
         room = 4_000_000 // max(1, len(recorded))  # letters of each document
         for one in recorded:
             used = 0
-            clauses = split(blobs.read(one.blob.hex()).decode("utf-8", "replace"))
+            try:
+                clauses = split(blobs.read(one.blob.hex()).decode("utf-8", "replace"))
+            except TooLarge:
+                continue
             for clause in random.Random(2).sample(clauses, len(clauses)):
                 if len(clause.text) > 30 and used < room:
                     used += len(clause.text)
@@ -217,6 +225,7 @@ def _import_document(
     rest = iter(new)
     while part := list(islice(rest, _IN_ONE_TRANSACTION)):
         counts += _import_part(part, reader, writer, memory, report)
+        forget()  # what clauses say that may never stand again
     return counts
 
 
@@ -233,7 +242,10 @@ def _unknown(recorded: Sequence[Recorded], past: Past, blobs: Blobs) -> list[Rec
             continue
         second = int(one.at.timestamp())
         if second in seconds:
-            text = blobs.read(one.blob.hex()).decode("utf-8", "replace")
+            try:
+                text = blobs.read(one.blob.hex()).decode("utf-8", "replace")
+            except TooLarge:
+                text = ""
             if (second, hashlib.sha256(text.encode()).digest()) in past.marks:
                 continue
         new.append(one)
@@ -250,15 +262,20 @@ def _import_part(
     entries: list[Entry] = []
     letters = changes = unreported = 0
     for one in part:
-        entry, length = reader.entry(one, -len(entries) - 1)
+        unreported += 1
+        try:
+            entry, length = reader.entry(one, -len(entries) - 1)
+        except TooLarge as error:
+            _log.warning("%s of commit %s is passed over: %s", reader.key, one.commit.hex(), error)
+            continue
         entries.append(entry)
         letters += length
         changes += entry.change is not None and entry.change.state is ChangeState.HISTORIC
-        unreported += 1
         if unreported == 20:
             report(unreported)
             unreported = 0
-    memory.settle(writer.append(entries))
+    if entries:
+        memory.settle(writer.append(entries))
     report(unreported)
     return Imported(versions=len(entries), changes=changes, texts=letters)
 
@@ -274,6 +291,7 @@ class _Text(NamedTuple):
 
 
 _GUESSES = 5
+_MOST_FORMS = 4_000  # texts whose canonical forms are remembered
 _TEXTS = 40  # of a document that are remembered by their blobs: most that return do so soon
 
 
@@ -281,6 +299,7 @@ class _Reader:
     """Makes entries of recorded versions, one after another."""
 
     def __init__(self, key: TermsKey, memory: HistoryMemory, rules: Rules, blobs: Blobs) -> None:
+        self.key = key
         self._terms = Terms(key, key.service, Form((SourceDocument(""),)))
         self._memory = memory
         self._rules = rules
@@ -318,6 +337,7 @@ class _Reader:
         known = self._texts.get(blob)
         if known is not None:
             self._texts.move_to_end(blob)
+            self._memory.learn_forms(known.clauses)
             return known, {}
         markdown = self._blobs.read(blob.hex()).decode("utf-8", "replace")
         clauses = self._splitter.split(markdown)
@@ -354,17 +374,30 @@ class _Reader:
         )  # fmt: skip
 
     def _origin(self, recorded: Recorded) -> Origin:
-        return origin_of(self._blobs.read(recorded.commit.hex()))
+        return origin_of(self._blobs.read(recorded.commit.hex()), recorded.at)
 
 
-def origin_of(commit: bytes) -> Origin:
-    """Who made a commit, when by their clock, and what it says, from the commit as git keeps it."""
+_AUTHOR = re.compile(r"author (.*) (\d{1,12}) ([+-])(\d{2})([0-5]\d)")
+_FARTHEST = timedelta(hours=14)  # from UTC, of any place; git writes no more either
+
+
+def origin_of(commit: bytes, at: datetime) -> Origin:
+    """Who made a commit, when by their clock, and what it says, from the commit as git keeps it.
+
+    Where the clock says what no clock says, it is `at`, in UTC.
+    """
     head, _, message = commit.decode("utf-8", "replace").partition("\n\n")
-    author = next(line.removeprefix("author ") for line in head.split("\n") if line.startswith("author "))
-    name, seconds, offset = author.rsplit(" ", 2)
-    sign = -1 if offset.startswith("-") else 1
-    zone = sign * (int(offset[1:3]) * 3600 + int(offset[3:5]) * 60)
-    at = datetime.fromtimestamp(int(seconds), timezone(timedelta(seconds=zone)))
+    author = next((line for line in head.split("\n") if line.startswith("author ")), "author unknown")
+    said = _AUTHOR.fullmatch(author)
+    if said is None:
+        return Origin(author.removeprefix("author "), at.isoformat(), message)
+    name, seconds, sign, hours, minutes = said.groups()
+    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
+    if abs(offset) <= _FARTHEST:
+        try:
+            at = datetime.fromtimestamp(int(seconds), timezone(offset))
+        except (ValueError, OverflowError, OSError):
+            pass  # the year 10000 there, and not yet in UTC
     return Origin(name, at.isoformat(), message)
 
 
@@ -380,7 +413,7 @@ class HistoryMemory:
     latest: Remembered | None = None
     announced: set[date] = field(default_factory=set)
     forms: dict[str, str] = field(default_factory=dict)
-    """The canonical form of each text of the document; each is worked out once."""
+    """The canonical form of each text of the document, as long as there are not too many of them."""
     _recent: deque[Remembered] = field(default_factory=lambda: deque(maxlen=RECENT))
     _known: dict[bytes, datetime] = field(default_factory=dict)
     _versions: deque[frozenset[bytes]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -428,6 +461,10 @@ class HistoryMemory:
                 self._recent[place] = replace(one, version_id=ids[-one.version_id - 1])
         if self.latest is not None and self.latest.version_id < 0:
             self.latest = replace(self.latest, version_id=ids[-self.latest.version_id - 1])
+        if len(self.forms) > _MOST_FORMS:
+            kept = {clause.text for one in self._recent for clause in one.clauses}
+            self.forms = {text: form for text, form in self.forms.items() if text in kept}
+            self._marks = {text: mark for text, mark in self._marks.items() if text in kept}
 
     def learn_from(self, archive: Archive, key: TermsKey) -> None:
         """Take up where an earlier import of the document stopped: what was recorded otherwise is another story."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -106,11 +107,13 @@ def _line(cells: Iterable[str]) -> str:
     return out.getvalue()
 
 
-# Signs that open a formula, also in the full width of East Asian scripts, and what spreadsheets drop before looking.
-_FORMULA = tuple("=+-@\t\r\n|＝＋－＠")
+# Signs that open a formula, also in the full width of East Asian scripts, at the start or where a reader that cuts at
+# other signs than commas sees one. What nobody sees (marks, spaces without width) is dropped before they look.
+_UNSEEN = "\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_FORMULA = re.compile(rf"(^|[;\t\r\n])(?=[\s\"{_UNSEEN}]*[=+\-@|＝＋－＠])")
 
 
 def harmless_cell(text: str) -> str:
-    """The text as a cell that no spreadsheet takes for a formula."""
-    text = text.replace("\0", "")
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+    """The text as a cell that no spreadsheet takes for a formula, however it cuts the line into cells."""
+    text = _FORMULA.sub(r"\1'", text.replace("\0", ""))
+    return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tosmon.errors import TosmonError
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 
     from tosmon.interop.ota_versions import Imported, Recorded
     from tosmon.model import TermsKey
@@ -39,9 +39,9 @@ def import_side_by_side(
 
     waiting = sorted(history.items(), key=lambda one: len(one[1]))
     total = Imported()
-    context = multiprocessing.get_context("spawn")  # a copy of this process would take its threads' locks along
+    context = _context()
     lock = context.Lock()
-    processes: dict[Connection, SpawnProcess] = {}
+    processes: dict[Connection, SpawnProcess | ForkServerProcess] = {}
     try:
         for _ in range(min(workers, len(waiting))):
             here, there = context.Pipe()
@@ -75,6 +75,18 @@ def import_side_by_side(
                 process.terminate()
                 process.join()
     return total
+
+
+def _context() -> SpawnContext | ForkServerContext:
+    """How to start processes: never as copies of this one, which would take its threads' locks along.
+
+    Where there is one, a process that has imported all modules and done nothing else is copied: the copies share its memory.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tosmon.interop.preloaded"])
+    return context
 
 
 def _heard(pipe: Connection) -> object:

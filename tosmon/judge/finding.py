@@ -144,6 +144,11 @@ def _known(clause: Clause, rules: Rules, stem: str) -> _Known:
     return known
 
 
+def forget() -> None:
+    """Let go of what clauses were found to say: who judges one document after another needs no memory of the last one."""
+    _memories.clear()
+
+
 def rules_met(text: str, rules: Rules) -> frozenset[str]:
     """The ids of all rules that a text met, before findings of the same kind are put together: for a rule's tests."""
     return frozenset(hit.rule.id for hit in _hits(text, "", rules)[1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from zlib import crc32
 
@@ -45,6 +45,8 @@ _WEIGHT = {
     ("service_license", Stance.MAY_NOT): 1.0,
     ("service_license", Stance.MAY): -1.0,
 }
+# A ban on scraping for AI binds who reads, and shields whose work is read: which way it goes depends on who asks.
+_WITHOUT_DIRECTION = frozenset({"ai_restriction"})
 # Stances that mean the same however they are worded.
 _SAME_IN_ANY_WORDS = frozenset({Stance.USER_KEEPS})
 _BOUNDED = frozenset({"nonexclusive"})
@@ -160,10 +162,14 @@ def flags(
     """
     counted = comparison.changes if changes is None else changes
     stems_before, stems_after = stems(comparison.before), stems(comparison.after)
-    before, after = _said(comparison.before, stems_before, rules), _said(comparison.after, stems_after, rules)
-    known_before, known_after = {said.key for said in before}, {said.key for said in after}
     touched_before = _touched([change.before for change in counted], stems_before)
     touched_after = _touched([change.after for change in counted], stems_after)
+    if not _speak(comparison.before, stems_before, touched_before, rules) and not _speak(
+        comparison.after, stems_after, touched_after, rules
+    ):
+        return ()  # most changes: the rest of the two texts need not be read
+    before, after = _said(comparison.before, stems_before, rules), _said(comparison.after, stems_after, rules)
+    known_before, known_after = {said.key for said in before}, {said.key for said in after}
     gone = _once(said for said in before if said.clause in touched_before and said.key not in known_after)
     new = _once(said for said in after if said.clause in touched_after and said.key not in known_before)
     found = []
@@ -175,7 +181,27 @@ def flags(
         )
         if shifts:
             found.append(_flag(topic, shifts, comparison, rules))
-    return tuple(found)
+    return _without_echo(found)
+
+
+def _without_echo(found: Sequence[Flag]) -> tuple[Flag, ...]:
+    """A ban on scraping for AI is a limit on the use of the service as well: one sentence, told once and one way."""
+    ban = next((flag for flag in found if flag.topic == "ai_restriction"), None)
+    return tuple(
+        replace(flag, what=ban.what, direction=ban.direction)
+        if ban is not None and flag.topic == "service_license" and _rests_on(flag, ban)
+        else flag
+        for flag in found
+    )
+
+
+def _rests_on(flag: Flag, other: Flag) -> bool:
+    """Whether each quote of a flag overlaps with one of the other's."""
+    return all(
+        any(one.clause == quote.clause and one.start < quote.end and quote.start < one.end for one in others)
+        for quotes, others in ((flag.before, other.before), (flag.after, other.after))
+        for quote in quotes
+    )
 
 
 def _touched(changed: Iterable[int | None], stem_of: Sequence[int | None]) -> set[int]:
@@ -190,6 +216,15 @@ def _said(clauses: Sequence[Clause], stem_of: Sequence[int | None], rules: Rules
         for statement in statements(clause, rules, stem="" if stem is None else clauses[stem].text):
             found.append(Said(statement, number))
     return found
+
+
+def _speak(clauses: Sequence[Clause], stem_of: Sequence[int | None], places: Iterable[int], rules: Rules) -> bool:
+    """Whether any of these clauses says anything that a rule reads."""
+    for place in places:
+        stem = stem_of[place]
+        if statements(clauses[place], rules, stem="" if stem is None else clauses[stem].text):
+            return True
+    return False
 
 
 def _once(said: Iterable[Said]) -> list[Said]:
@@ -413,7 +448,7 @@ def _flag(topic: str, shifts: list[Shift], comparison: Comparison, rules: Rules)
     used = list(dict.fromkeys(shift.finding.rule for shift in ordered))
     return Flag(
         topic,
-        _direction(shifts),
+        _direction(shifts) if topic not in _WITHOUT_DIRECTION else Direction.NEUTRAL,
         what_changed(topic, ordered),
         tuple(_quote(s.before, headings_before) for s in ordered if s.before)[:_MOST_QUOTES],
         tuple(_quote(s.after, headings_after) for s in ordered if s.after)[:_MOST_QUOTES],

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 
 from tosmon.clauses import heading_paths
 from tosmon.compare.substance import Substance, substance
+from tosmon.judge.amounts import amounts
 from tosmon.judge.flags import flags
 from tosmon.judge.rules import Rules
 from tosmon.judge.telling import headline, severity
 from tosmon.language import NAMES, guess_language
-from tosmon.model import ClauseChange, ClauseChangeKind, Comparison, Flag, Judgement, Severity
+from tosmon.model import ClauseChange, ClauseChangeKind, Comparison, Direction, Flag, Judgement, Severity
 
 _VERBS = {
     ClauseChangeKind.ADDED: "added",
@@ -28,7 +30,7 @@ def judge(comparison: Comparison, rules: Rules, *, service_name: str, type: str,
     found = substance(comparison)
     raised = flags(comparison, rules, found.telling, service_name=service_name) if found.told else ()
     reworded = _reworded(comparison, found)
-    told = _summary(raised, reworded, found, _unread(comparison, rules))
+    told = _summary(raised, reworded, found, lambda: _unread(comparison, rules))
     return Judgement(
         substantive=found.told,
         reason=found.reason,
@@ -43,22 +45,28 @@ def judge(comparison: Comparison, rules: Rules, *, service_name: str, type: str,
     )
 
 
-def _summary(raised: tuple[Flag, ...], reworded: str, found: Substance, unread: str) -> str:
+def _summary(raised: tuple[Flag, ...], reworded: str, found: Substance, unread: Callable[[], str]) -> str:
     if not found.told:
         return found.reason
     if found.date_only:
         return "only the date of the document changed"
     if raised:
-        return "; ".join(f"{flag.what} ({flag.direction} for you)" for flag in raised)
-    if unread:
-        return f"{reworded}; the text is in {unread}, which the rules do not read: look for yourself"
+        return "; ".join(dict.fromkeys(_for_you(flag) for flag in raised))
+    if language := unread():
+        return f"{reworded}; the text is in {language}, which the rules do not read: look for yourself"
     return f"{reworded}; no effect on your content found"
 
 
+def _for_you(flag: Flag) -> str:
+    return flag.what if flag.direction is Direction.NEUTRAL else f"{flag.what} ({flag.direction} for you)"
+
+
 def _reworded(comparison: Comparison, found: Substance) -> str:
-    """ "12 clauses reworded in 'Payments'": what is left to say where no flag is raised."""
+    """ "12 clauses reworded in 'Payments'", or "'Fees': 5 → 8 per cent": what is left to say where no flag is raised."""
     if found.date_only:
         return "new date, same text"
+    if told := amounts(comparison, found.telling):
+        return told
     counted = Counter(_VERBS.get(change.kind, "changed") for change in found.telling)
     if not counted:
         return found.reason

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from tosmon.judge.rules import Rules
 from tosmon.model import Actor, Direction, Finding, Stance, TermsKey
@@ -170,11 +170,19 @@ _ANSWERS_ON = {
     ("feedback", Stance.PROVIDER_OWNS): "All of it",
 }
 SILENT, UNREAD = "Says nothing", "Not read"
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 
 def answer(aspect: str, stance: Stance) -> str:
     """The stance as an answer to the aspect's question, in a word or two."""
     return _ANSWERS_ON.get((aspect, stance)) or _ANSWERS[stance]
+
+
+def _day(at: date) -> str:
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
 _TONES = {
@@ -296,7 +304,8 @@ class Held:
 
     `since` is when it began to stand without a break; `from_first` tells that this was the first text we hold, so that
     it may be older. `change_id` is the change that brought it, if it is recorded; `version_id` and `clause` (from 0) are
-    where the quote stands since it does, under `headings`. `id` is the archive's.
+    where the quote stands since it does, under `headings`. `id` is the archive's. `begun` is when it came to rest on these
+    words, if that was later, and `begun_change_id` what brought them; `starts` a day ahead from which it is to apply.
     """
 
     key: TermsKey
@@ -312,6 +321,36 @@ class Held:
     headings: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
     id: int = 0
+    begun: datetime | None = None
+    begun_change_id: int | None = None
+    starts: date | None = None
+
+    @property
+    def answer(self) -> str:
+        """In a word or two, and from when, if that lies ahead."""
+        said = answer(self.aspect, self.stance)
+        return f"{said}, from {_day(self.starts)} (announced {_day(self.since)})" if self.starts else said
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What a service promised until a document dropped it, and says nothing of now. `change_id` is what took it away."""
+
+    key: TermsKey
+    aspect: str
+    stance: Stance
+    until: datetime
+    version_id: int
+    change_id: int | None = None
+
+    @property
+    def words(self) -> str:
+        return f"promised {answer(self.aspect, self.stance)} until {_day(self.until)}"
+
+
+def is_promise(aspect: str, stance: Stance) -> bool:
+    """Whether people lose something when a document no longer says it."""
+    return not aspect_named(aspect).is_attribute and tone(aspect, stance) is Direction.BETTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,16 +367,33 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a service says on one aspect; `held` has what allows it most first. Empty means silence, or not `read`."""
+    """What a service says on one aspect; `held` has what allows it most first. Empty means silence, or not `read`.
+
+    `gone` is what it promised before it fell silent.
+    """
 
     aspect: Aspect
     held: tuple[Held, ...]
     read: bool = True
+    gone: Gone | None = None
+
+    @property
+    def _words(self) -> list[Held]:
+        """What each document comes to, one for each."""
+        words: dict[TermsKey, Held] = {}
+        for one in self.held:
+            words.setdefault(one.key, one)
+        return list(words.values())
 
     @property
     def stances(self) -> tuple[Stance, ...]:
-        """Each stance once."""
-        return tuple(dict.fromkeys(one.stance for one in self.held))
+        """What its documents come to, each stance once: of several, documents contradict each other."""
+        return tuple(dict.fromkeys(one.stance for one in self._words))
+
+    @property
+    def several(self) -> bool:
+        """Whether its quotes say several things, be it within one document."""
+        return len({one.stance for one in self.held}) > 1
 
     @property
     def foremost(self) -> Held | None:
@@ -347,13 +403,16 @@ class Cell:
     def answer(self) -> str:
         """In a word or two: what allows the platform most."""
         if self.held:
-            return answer(self.aspect.key, self.held[0].stance)
+            return self.held[0].answer
+        if self.gone:
+            return f"{SILENT} ({self.gone.words})"
         return SILENT if self.read else UNREAD
 
     @property
     def also(self) -> tuple[str, ...]:
-        """The other answers that the same service gives."""
-        return tuple(answer(self.aspect.key, stance) for stance in self.stances[1:])
+        """The other answers that other documents of the same service give."""
+        others = {one.stance: one.answer for one in reversed(self._words) if one.stance is not self.held[0].stance}
+        return tuple(others[stance] for stance in self.stances[1:])
 
     @property
     def tone(self) -> Direction | None:
@@ -362,19 +421,21 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one service may do with people's work, by the documents it was read from."""
+    """What one service may do with people's work, by the documents it was read from; `gone` is what it promised before."""
 
     service: str
     service_name: str
     sources: tuple[Source, ...]
     cells: Mapping[str, Cell]
+    gone: Mapping[str, Gone] = field(default_factory=dict)
 
     def cell(self, aspect: str) -> Cell:
         found = self.cells.get(aspect)
         if found is not None:
             return found
         asked = aspect_named(aspect)
-        return Cell(asked, (), any(asked.topic not in source.unread for source in self.sources))
+        read = any(asked.topic not in source.unread for source in self.sources)
+        return Cell(asked, (), read, self.gone.get(aspect) if read else None)
 
     @property
     def other_aspects(self) -> tuple[str, ...]:
@@ -408,10 +469,29 @@ def profiles(sources: Iterable[Source], held: Iterable[Held]) -> list[Profile]:
 
 
 def cell_of(aspect: str, held: Sequence[Held]) -> Cell:
-    """What stances on one aspect come to: what allows most comes first, then what has stood longest."""
+    """What stances on one aspect come to: the document that allows most comes first, then what has stood longest.
+
+    Each document's own word stands before whatever else it says.
+    """
     if len(held) > 1:
-        held = sorted(held, key=lambda one: (permission(aspect, one.stance), one.since, one.key))
+        mine: dict[TermsKey, set[Stance]] = {}
+        for one in held:
+            mine.setdefault(one.key, set()).add(one.stance)
+        word = {key: _word(aspect, stances) for key, stances in mine.items()}
+
+        def order(one: Held) -> tuple[int, bool, int, datetime, TermsKey]:
+            own = word[one.key]
+            return permission(aspect, own), one.stance is not own, permission(aspect, one.stance), one.since, one.key
+
+        held = sorted(held, key=order)
     return Cell(aspect_named(aspect), tuple(held))
+
+
+def _word(aspect: str, stances: set[Stance]) -> Stance:
+    """What one document comes to: what allows most, but an opt-out holds for whatever else it may."""
+    if Stance.MAY_UNLESS_OPT_OUT in stances:
+        stances = stances - {Stance.MAY}
+    return min(stances, key=lambda stance: permission(aspect, stance))
 
 
 def unread_topics(language: str | None, rules: Rules) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Protocol
@@ -72,6 +73,8 @@ def what_changed(topic: str, shifts: Sequence[Shift]) -> str:
         return _training(shifts)
     if topic == "content_license":
         return _license(shifts)
+    if topic == "ai_restriction" and (told := _restriction(shifts[0])):
+        return told
     return f"changes {_TOPICS.get(topic, topic.replace('_', ' '))}"
 
 
@@ -80,7 +83,7 @@ def headline(
 ) -> str:
     """One line: who, which document, what is new by order of weight, from when."""
     told = [flag.what for flag in flags if flag.topic in ("ai_training", "content_license")][:3]
-    told = told or [flag.what for flag in flags][:2]
+    told = list(dict.fromkeys(told or [flag.what for flag in flags]))[: 3 if told else 2]
     parts = told or [reworded]
     if effective is not None:
         parts = [*parts, f"from {_day(effective)}"]
@@ -108,6 +111,10 @@ def _training(shifts: Sequence[Shift]) -> str:
         return f"rewords what it says about training AI on {_object(said)}"
     if came is None:
         return _training_gone(went, what, others)
+    if shift.weight < 0 and came.stance is Stance.MAY_UNLESS_OPT_OUT:
+        return f"now lets you opt out of AI training{' by others' if others else ''}"
+    if shift.weight < 0 and came.stance is Stance.ONLY_IF_OPT_IN:
+        return f"{'others' if others else 'it'} must now ask before {'they' if others else 'it'} may {what}"
     if others:
         return {
             Stance.MAY: f"others may now {what}",
@@ -119,6 +126,33 @@ def _training(shifts: Sequence[Shift]) -> str:
         Stance.MAY_UNLESS_OPT_OUT: f"may {what} unless you opt out",
         Stance.ONLY_IF_OPT_IN: f"may {what} only if you agree",
     }.get(came.stance or Stance.MAY, f"says it will not {what}")
+
+
+_BANNED = (
+    (re.compile(r"\bscrap|\bcrawl|\bharvest|\bspider"), "scraping the site"),
+    (re.compile(r"\bmin(?:e|ing)\b"), "text and data mining"),
+    (re.compile(r"\brevers|\bdecompil"), "taking its models apart"),
+    (re.compile(r"\boutputs?\b"), "using its output"),
+)
+_FOR_AI = re.compile(r"\btrain|\bdevelop|\bfine-?tun|\bbuild|machine learning")
+
+
+def _restriction(shift: Shift) -> str:
+    """ "forbids scraping the site to train AI": what came or went, by the words of the quote; empty for a rewording."""
+    came, went = shift.came, shift.went
+    said = came or went
+    if said is None or said.stance is None or (came and went and came.stance is went.stance):
+        return ""
+    quote = said.quote.casefold()
+    what = next((words for pattern, words in _BANNED if pattern.search(quote)), "")
+    trains = bool(_FOR_AI.search(quote))
+    if not what and not trains:
+        return ""
+    what = f"{what or 'using the service'}{' to train AI' if trains else ''}"
+    verb = {Stance.MAY_NOT: "forbids", Stance.MAY: "allows"}.get(said.stance)
+    if verb is None:
+        return ""
+    return f"{verb} {what}" if came else f"no longer {verb} {what}"
 
 
 def _training_gone(went: Finding | None, what: str, others: bool) -> str:

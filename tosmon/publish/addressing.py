@@ -18,14 +18,11 @@ from tosmon.model import (
     AlertKind,
     Choices,
     Frequency,
-    Severity,
     Subscriber,
     SubscriberState,
     TermsKey,
 )
 from tosmon.publish.headers import mail_address
-
-_RANK = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2}
 
 FOLLOW_UPS = frozenset((AlertKind.CORRECTION, AlertKind.WITHDRAWN, AlertKind.REMINDER))
 """Alerts that go to whoever was told of the change: to others they would say nothing."""
@@ -34,7 +31,7 @@ FOLLOW_UPS = frozenset((AlertKind.CORRECTION, AlertKind.WITHDRAWN, AlertKind.REM
 def wants(choices: Choices, alert: Alert) -> bool:
     """Whether an alert passes all filters; one flag with a topic, or one tag, is enough."""
     return (
-        _RANK[alert.severity] >= _RANK[choices.severity]
+        alert.severity.rank >= choices.severity.rank
         and (not choices.topics or any(flag.topic in choices.topics for flag in alert.flags))
         and (not choices.services or alert.service in choices.services)
         and (not choices.tags or not set(alert.tags).isdisjoint(choices.tags))

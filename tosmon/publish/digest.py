@@ -19,7 +19,6 @@ from tosmon.publish.text import line, web_address
 from tosmon.publish.told import Room, Told, tell
 from tosmon.publish.words import SEVERITY
 
-_RANK = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
 _WORSE = {Direction.WORSE: 0, Direction.MIXED: 1, Direction.BETTER: 2, Direction.NEUTRAL: 3}
 
 
@@ -64,7 +63,7 @@ def digest(
 
 def in_order(alerts: Sequence[Alert]) -> list[Alert]:
     """Worst first: by severity, then by direction, then as they were told."""
-    return sorted(alerts, key=lambda alert: (_RANK[alert.severity], _direction(alert), alert.at, alert.uid))
+    return sorted(alerts, key=lambda alert: (-alert.severity.rank, _direction(alert), alert.at, alert.uid))
 
 
 def _direction(alert: Alert) -> int:
@@ -102,7 +101,7 @@ def _message(
         "groups": _groups(whole),
         "named": named,
         "left_out": len(alerts) - len(whole) - len(named),
-        "flood": notification.bundle.startswith("flood"),
+        "flood": notification.is_flood,
         "first": min(alert.at for alert in alerts),
         "last": max(alert.at for alert in alerts),
         "latest_url": on(feeds.site_url, "/"),

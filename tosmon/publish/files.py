@@ -60,11 +60,11 @@ def _neighbours(feed: Feed) -> tuple[str, str]:
 def write_opml(folder: Path, feeds: Sequence[Feed], settings: FeedSettings) -> tuple[Path, ...]:
     """Write the list of all feeds to `feeds.opml`, if it is a new one."""
     path, body = folder / OPML_FILE, opml(feeds, settings)
-    return _replace({path: body}) if _bytes_of(path) != body else ()
+    return put({path: body})
 
 
 def put(contents: dict[Path, bytes]) -> tuple[Path, ...]:
-    """Put files into the public folder, each in one step; those whose bytes are new."""
+    """Put files into a folder that is published, each in one step; those whose bytes are new."""
     return _replace({path: body for path, body in contents.items() if _bytes_of(path) != body})
 
 

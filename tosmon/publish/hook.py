@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -198,8 +199,8 @@ def chat_message(notification: Notification, settings: FeedSettings) -> tuple[st
     """Title and text for a chat or a phone: what matters of one alert, or the headlines of many. Plain text."""
     told = [tell(alert, settings, _CHAT) for alert in notification.alerts]
     if len(told) == 1:
-        return line(f"{told[0].severity.value.upper()} · {told[0].title}", 200), _chat_text(told[0])
-    lines = [f"{one.severity.value.upper()} · {one.title}\n{one.change_url}" for one in told[:_MOST]]
+        return tame(line(f"{told[0].severity.value.upper()} · {told[0].title}", 200)), _chat_text(told[0])
+    lines = [tame(f"{one.severity.value.upper()} · {one.title}") + f"\n{one.change_url}" for one in told[:_MOST]]
     left = len(told) - _MOST
     more = [f"and {left} more: {links.on(settings.site_url, '/')}"] if left > 0 else []
     return f"{len(told)} changes of terms", "\n\n".join([*lines, *more])
@@ -216,4 +217,16 @@ def _chat_text(told: Told) -> str:
     if not told.flags:
         sides = [side for passage in told.passages for side in passage.sides]
         said += [f"{side.label}: “{runs_text(side.runs, marks=not side.whole)}”" for side in sides]
-    return "\n".join([*said, told.change_url])
+    return "\n".join([*map(tame, said), told.change_url])
+
+
+_JOINER = "\u200d"  # no reader sees it, and no chat reads on across it
+# What chats take for a mention (@everyone, <!channel>), for markup of a link, and for a bare address.
+_CALLING = re.compile(
+    r"[@<]|\](?=[(\[])|(?i:https?|ftp|mailto|javascript|tel)(?=:)|(?i:www)(?=\.)|(?<=[^\W_])\.(?=[^\W\d_]{2})"
+)
+
+
+def tame(text: str) -> str:
+    """Words of strangers as a chat shows them and does nothing else: nobody is called and nothing is a link."""
+    return _CALLING.sub(lambda found: found[0] + _JOINER, text)

@@ -64,7 +64,11 @@ def _sentences(event: IncidentEvent) -> list[str]:
             f"{moment(event.opened_at)}, at {looks}.",
             "What changed meanwhile is told as one change.",
         ]
-    whole = f"It was last seen whole on {moment(event.last_whole_at)}." if event.last_whole_at else "It was never seen."
+    whole = (
+        f"It was last read completely on {moment(event.last_whole_at)}."
+        if event.last_whole_at
+        else "It was never seen."
+    )
     return [line(event.detail, 600), whole, f"Noticed on {moment(event.at)}; looks go on, less and less often."]
 
 

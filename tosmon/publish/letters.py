@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from tosmon.model import Choices, Frequency, Letter, LetterKind, Severity, Subscriber, TermsKey
-from tosmon.publish.headers import MailSettings, WaysOut, new_message
+from tosmon.publish.headers import NO_WAYS_OUT, MailSettings, WaysOut, new_message
 from tosmon.publish.links import choices_path, confirm_path, mute_path, on, unsubscribe_path
 from tosmon.publish.mail import common_values, fill
 from tosmon.publish.signed import Purpose, Signer
@@ -85,7 +85,7 @@ def ways_out(
 
 def _ways_out_of_letter(letter: Letter, settings: MailSettings, signer: Signer) -> WaysOut:
     # Who has not said yes so far has nothing to leave.
-    return WaysOut() if letter.kind is LetterKind.CONFIRM else ways_out(letter.subscriber, settings, signer)
+    return NO_WAYS_OUT if letter.kind is LetterKind.CONFIRM else ways_out(letter.subscriber, settings, signer)
 
 
 def _words(letter: Letter, settings: MailSettings, signer: Signer, names: Mapping[str, str]) -> _Words:

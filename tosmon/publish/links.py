@@ -26,6 +26,10 @@ def document_path(key: TermsKey) -> str:
     return f"{service_path(key.service)}/{_part(key.type)}"
 
 
+def profile_path(service: str) -> str:
+    return f"/profiles/{_part(service)}"
+
+
 def _part(key: str) -> str:
     # Keys are names of files and types: one that is longer leads nowhere, and must not make a mail of a megabyte.
     return quote(key[:300], safe="", errors="replace")

@@ -58,13 +58,16 @@ def thread_id(alert: Alert, host: str) -> str:
 
 def subject(alert: Alert, told: Told) -> str:
     """`HIGH · X: may train AI models on your content (Terms of Service)`: what decides about reading comes first."""
-    what = told.headline
+    what, opening = told.headline, ""
+    if told.kind_word and told.title == told.headline and ": " in what:  # "Now in force (…): X Terms of Service: …"
+        opening, what = what.split(": ", 1)
+        opening = f"{opening[:1].lower()}{opening[1:]}: "
     for known in (f"{told.service_name} {told.type}", told.service_name):
         if what.casefold().startswith(known.casefold()) and re.match(r"\s*[:–—-]\s", what[len(known) :]):
             what = re.sub(r"^\s*[:–—-]\s+", "", what[len(known) :])
             break
     kind = f"{told.kind_word.lower()}: " if told.title != told.headline else ""
-    return line(f"{alert.severity.value.upper()} · {told.service_name}: {kind}{what}", 180)
+    return line(f"{alert.severity.value.upper()} · {told.service_name}: {kind}{opening}{what}", 180)
 
 
 # --- the message --------------------------------------------------------------------------------------------------

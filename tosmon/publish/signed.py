@@ -13,7 +13,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address
 
 _HANDLE, _NUMBER, _MAC = 12, 8, 20
 _LENGTH = _HANDLE + 2 * _NUMBER + _MAC  # 48: Base64 without padding
@@ -71,16 +70,3 @@ class Signer:
 
     def _mac(self, purpose: str, said: bytes) -> bytes:
         return hmac.digest(self._key, purpose.encode() + b"\0" + said, hashlib.sha256)[:_MAC]
-
-
-def network_of(host: str) -> str:
-    """The network that a client asks from, as far as one household or office goes: /24, or /56 of IPv6."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is None:
-            return address.exploded[:17]
-        address = address.ipv4_mapped
-    return str(address).rpartition(".")[0]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tosmon import extract, gates, schedule
-from tosmon.archive import NewChange, Recorded, Recording, Settled, Standing
+from tosmon.archive import NewChange, Recorded, Recording, Settled, Standing, VersionRow
+from tosmon.clauses import join
 from tosmon.errors import ExtractionError
 from tosmon.fetch import Fetched
 from tosmon.gates.volatile import Part
@@ -82,7 +83,7 @@ def observe(responses: Sequence[Response], terms: Terms, standing: Standing, wor
     """Read the responses and say what they are worth, against the last good version."""
     last_text = None
     if standing.latest is not None:
-        last_text = "".join(c.lead + c.text + c.tail for c in world.archive.browse.clauses(standing.latest.id))
+        last_text = join(world.archive.browse.clauses(standing.latest.id))
     try:
         reading: Reading | None = extract.read(responses, terms, at, last_text)
     except ExtractionError as error:
@@ -113,7 +114,7 @@ def _back_in_its_language(
     """A document that stood in several languages is held against its last text in the one that came: it may be back."""
     now = guess_language(reading.text)
     for row in world.archive.browse.recent_versions(standing.terms_id, RECENT, known_only=True):
-        text = "".join(c.lead + c.text + c.tail for c in world.archive.browse.clauses(row.id))
+        text = join(world.archive.browse.clauses(row.id))
         if now is not None and guess_language(text) == now:
             anew = extract.read(responses, terms, at, text)
             last = gates.LastGood(row.words, standing.final_urls, row.language, standing.missing, text)
@@ -188,7 +189,7 @@ def _same(
             settled.append(_confirmed(standing.pending.id, terms, world))
     undone = standing.undone
     if undone is not None and standing.latest is not None and at - standing.latest.at >= _WITHDRAWN_AFTER:
-        settled.append(_turned(undone.id, standing.latest.at, terms, world, at))
+        settled.append(_turned(undone.id, standing.latest, terms, world, at))
         undone = None
     outcome, detail = Outcome.UNCHANGED, ""
     if cosmetic is not None:
@@ -218,14 +219,16 @@ def _gone(change_id: int, terms: Terms, world: World, at: datetime) -> Settled:
     return Settled(change_id, ChangeState.GONE, reason, tell)
 
 
-def _turned(change_id: int, since: datetime, terms: Terms, world: World, at: datetime) -> Settled:
+def _turned(change_id: int, stands: VersionRow, terms: Terms, world: World, at: datetime) -> Settled:
     """A told change was taken back for days, or stands again after that: each is told once."""
     change = recorded_change(world, change_id)
     if change.state is ChangeState.WITHDRAWN:
         tell = telling(change, terms, world, AlertKind.CORRECTION, at, restored_headline(change.headline))
-        return Settled(change_id, ChangeState.TOLD, f"stands again since {since:%Y-%m-%d}", tell)
-    tell = telling(change, terms, world, AlertKind.WITHDRAWN, at, withdrawn_headline(change.headline))
-    return Settled(change_id, ChangeState.WITHDRAWN, f"the text of before stands again since {since:%Y-%m-%d}", tell)
+        return Settled(change_id, ChangeState.TOLD, f"stands again since {stands.at:%Y-%m-%d}", tell)
+    headline = withdrawn_headline(change.headline)
+    tell = telling(change, terms, world, AlertKind.WITHDRAWN, at, headline, stands=stands)
+    reason = f"the text of before stands again since {stands.at:%Y-%m-%d}"
+    return Settled(change_id, ChangeState.WITHDRAWN, reason, tell)
 
 
 def _read(standing: Standing, terms: Terms, world: World, at: datetime, seen: _Seen, reading: Reading) -> Recorded:

@@ -42,6 +42,8 @@ def compose(
     evidence: tuple[str, ...] = (),
     corrects: str | None = None,
     headline: str | None = None,
+    seen_at: datetime | None = None,
+    stands_since: datetime | None = None,
 ) -> Alert:
     """The alert of that kind; `headline` replaces the judgement's (for reminders and withdrawals)."""
     passages, left_out = shown_passages(comparison, judgement)
@@ -66,6 +68,8 @@ def compose(
         evidence=evidence,
         corrects=corrects,
         silent=judgement.silent,
+        seen_at=seen_at,
+        stands_since=stands_since,
     )
 
 
@@ -133,7 +137,8 @@ def _has_words(change: ClauseChange, comparison: Comparison) -> bool:
 
 
 def reminder_headline(headline: str, effective_date: date) -> str:
-    return f"Now in force ({effective_date:%-d %B %Y}): {headline}"
+    known = f"; from {effective_date.day} {effective_date:%b %Y}"
+    return f"Now in force ({effective_date:%-d %B %Y}): {headline.removesuffix(known)}"
 
 
 def restored_headline(headline: str) -> str:

@@ -17,6 +17,7 @@ from tosmon.clauses import canonical, heading_paths, plain, words
 from tosmon.compare import compare
 from tosmon.errors import ArchiveError
 from tosmon.model import (
+    MAIL,
     Addressee,
     Alert,
     AlertKind,
@@ -38,7 +39,6 @@ from tosmon.track.world import World
 FEWEST_WORDS = 4
 """A pin of fewer words would stand in half of all clauses."""
 
-_MAIL = "email"
 _LONGEST = 2000
 _STILL_THERE = 60  # of 100: how much of a sentence must be left in its clause to say that it changed, not that it went
 
@@ -131,7 +131,7 @@ def _telling(one: Pin, change: ChangeRow, world: World, everyone: Sequence[Addre
             evidence=evidence,
             silent=change.silent,
         )
-        to = [Addressee(_MAIL, one.recipient)] if one.recipient else list(everyone)
+        to = [Addressee(MAIL, one.recipient)] if one.recipient else list(everyone)
         envelopes = [
             Envelope(each, publish.message_id(identity.authority, uid, each.recipient))
             for each in to
@@ -144,7 +144,7 @@ def _telling(one: Pin, change: ChangeRow, world: World, everyone: Sequence[Addre
 
 def _is_told(to: Addressee, world: World) -> bool:
     """Whether nobody asked that this address be left alone."""
-    subscriber = world.archive.subscribers.by_address(to.recipient) if to.channel == _MAIL else None
+    subscriber = world.archive.subscribers.by_address(to.recipient) if to.channel == MAIL else None
     silent = (SubscriberState.LEFT, SubscriberState.SUSPENDED)
     return subscriber is None or not (subscriber.paused or subscriber.state in silent)
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from tosmon import judge
 from tosmon.archive import Archive, ChangeRow, Rejudged
 from tosmon.compare import compare
-from tosmon.model import Flag, Judgement, TermsKey
+from tosmon.model import Flag, Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,14 @@ def rejudge(
     *,
     service: str | None = None,
     stop: Callable[[], bool] = lambda: False,
-    begin: Callable[[int], None] = lambda documents: None,
-    done: Callable[[TermsKey], None] = lambda key: None,
+    step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Rejudging:
     """Bring profiles and flags of all history (or of one service) to these rules; a document that has them is left out.
 
-    Each document is one transaction, so it may be stopped at any time and called again. `begin` is told how many
-    documents there are, `done` each of them.
+    Each document is one transaction, so it may be stopped at any time and called again. `step` is told how many
+    documents are done, and how many there are.
     """
     waiting = archive.findings.unjudged(rules, now, service)
-    begin(len(waiting))
     looked = changes = 0
     otherwise: list[Rejudged] = []
     for terms_id in waiting:
@@ -59,8 +57,8 @@ def rejudge(
             if archive.findings.keep(study, now, judged=True, rejudged=found):
                 changes += len(study.suspects)
                 otherwise += found
-            done(study.key)
         looked += 1
+        step(looked, len(waiting))
     if service is None:
         archive.findings.forget_unused()
     return Rejudging(looked, changes, tuple(otherwise))

@@ -12,15 +12,15 @@ from datetime import datetime
 
 from tosmon import extract
 from tosmon.archive import ToReread
+from tosmon.clauses import join
 from tosmon.errors import ArchiveError, ExtractionError
 from tosmon.model import Terms, Version
 from tosmon.track.news import extractor_of, make_version
 from tosmon.track.world import World
 
 _TOGETHER = 10  # versions in one transaction
-_WHOLE = (
-    0.5  # of the words of the version: below, today's selectors do not fit that snapshot, and its text stays as it was
-)
+# Of the words of the version: below, today's selectors do not fit that snapshot, and its text stays as it was.
+_WHOLE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def reread(
 
 def _read_anew(one: ToReread, terms: Terms, world: World) -> tuple[Version | None, bool]:
     """The technical version, `None` where the text is the same; and whether the snapshot could be read at all."""
-    text = "".join(c.lead + c.text + c.tail for c in world.archive.browse.clauses(one.version.id))
+    text = join(world.archive.browse.clauses(one.version.id))
     try:
         responses = world.snapshots.read(one.path)
         reading = extract.read(responses, terms, one.version.at, text)

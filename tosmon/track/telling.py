@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from tosmon import judge, publish
-from tosmon.archive import ChangeRow, Envelope, Telling
+from tosmon.archive import ChangeRow, Envelope, Telling, VersionRow
 from tosmon.compare import compare
 from tosmon.errors import ArchiveError
 from tosmon.model import Alert, AlertKind, Comparison, Judgement, Terms
 from tosmon.track.alerts import compose, reminder_headline
 from tosmon.track.world import World
+
+_AT_SIGHT = (AlertKind.CHANGE, AlertKind.UNCONFIRMED)
 
 
 def judged(comparison: Comparison, terms: Terms, rules: judge.Rules, at: datetime) -> Judgement:
@@ -27,10 +29,12 @@ def telling(
     headline: str | None = None,
     *,
     turn: int = 0,
+    stands: VersionRow | None = None,
 ) -> Telling:
     """How to tell of a recorded change; it is compared and judged again, from the stored versions.
 
-    `turn` tells one alert of a kind on one change from the next: an operator may change their mind.
+    `turn` tells one alert of a kind on one change from the next: an operator may change their mind. `stands` is the
+    version with the earlier text that stands again.
     """
     browse = world.archive.browse
     comparison = compare(browse.clauses(change.before_id), browse.clauses(change.after_id))
@@ -40,8 +44,9 @@ def telling(
     if kind is not AlertKind.CHANGE:
         corrects = next((alert.uid for alert in browse.alerts_of(change.id)), None)
     return telling_of(
-        kind, comparison, judgement, terms, world, at or change.at, evidence, corrects, headline, turn=turn
-    )
+        kind, comparison, judgement, terms, world, at or change.at, evidence, corrects, headline, turn=turn,
+        seen_at=None if kind in _AT_SIGHT else change.at, stands=stands,
+    )  # fmt: skip
 
 
 def telling_of(
@@ -56,13 +61,16 @@ def telling_of(
     headline: str | None = None,
     *,
     turn: int = 0,
+    seen_at: datetime | None = None,
+    stands: VersionRow | None = None,
 ) -> Telling:
     def tell(change_id: int, version_id: int) -> tuple[Alert, list[Envelope], list[str]]:
         uid = publish.alert_uid(world.identity.authority, world.identity.started, change_id, kind)
         uid = f"{uid}/{turn}" if turn else uid
         alert = compose(
-            kind, uid, terms, comparison, judgement, at=at, change_id=change_id, version_id=version_id,
-            evidence=evidence, corrects=corrects, headline=headline,
+            kind, uid, terms, comparison, judgement, at=at, change_id=change_id,
+            version_id=stands.id if stands else version_id, evidence=evidence, corrects=corrects, headline=headline,
+            seen_at=seen_at, stands_since=stands.at if stands else None,
         )  # fmt: skip
         envelopes = [
             Envelope(to, publish.message_id(world.identity.authority, uid, to.recipient))

@@ -27,6 +27,7 @@ from tosmon.web import (
     latest,
     operator,
     profile,
+    profile_api,
     searching,
     subscribing,
     versions,
@@ -66,9 +67,9 @@ def app(archive: Archive, settings: WebSettings, clock: Callable[[], datetime] =
         health,
         operator,
         api,
+        profile_api,
     ):
         made.include_router(part.router)
-    made.include_router(profile.programs)
     made.add_exception_handler(HTTPException, _refused)
     made.add_middleware(Serving, broken=lambda path: _said(site, path, 500, ""), state=lambda: _state(site))
     made.add_middleware(FormerNames, former=archive.identities.former)

@@ -143,10 +143,6 @@ class Fold:
             seen = [self.rows[0].place[-1]]
         return (seen[0], seen[-1]) if len(seen) > 1 else tuple(seen)
 
-    @property
-    def is_cosmetic(self) -> bool:
-        return any(row.change is not None for row in self.rows)
-
 
 @dataclass(frozen=True, slots=True)
 class Passage:

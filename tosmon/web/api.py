@@ -14,9 +14,9 @@ from tosmon.archive.search import Hit, Order, parse
 from tosmon.clauses import join
 from tosmon.errors import ArchiveError
 from tosmon.model import ChangeState, Direction, Quote, Severity, Verdict
-from tosmon.publish.links import change_path, document_path, on
+from tosmon.publish.links import change_path, document_path, on, version_path
 from tosmon.web.filters import LARGEST
-from tosmon.web.site import Site, TheSite, change_of, document_of, version_path
+from tosmon.web.site import Site, TheSite, change_of, document_of
 from tosmon.web.times import instant
 
 router = APIRouter(prefix="/api/v1", tags=["archive"])

@@ -11,10 +11,10 @@ from functools import lru_cache
 from markupsafe import Markup, escape
 
 from tosmon.clauses import plain
-from tosmon.judge.profile import Aspect, Cell, Held
+from tosmon.judge.profile import SILENT, Aspect, Cell, Held
 from tosmon.judge.profile import answer as answer_to
 from tosmon.model import Direction, Stance
-from tosmon.publish.links import change_path
+from tosmon.publish.links import change_path, version_path
 from tosmon.publish.text import line, visible
 from tosmon.publish.words import DIRECTION, day
 
@@ -34,11 +34,17 @@ def sign(tone: Direction) -> Markup:
 
 def place(held: Held) -> str:
     """Where the quote stands, since it does."""
-    return f"/versions/{held.version_id}#p{held.clause + 1}"
+    return f"{version_path(held.version_id)}#p{held.clause + 1}"
 
 
 def since(held: Held) -> Markup:
+    """Since when the stance stands, in whatever words; or from when, if it is only announced."""
     on = day(held.since)
+    if held.starts:
+        announced = (
+            f'<a href="{change_path(held.change_id)}">announced {on}</a>' if held.change_id else f"announced {on}"
+        )
+        return Markup(f"from {day(held.starts)}, {announced}")
     if held.from_first:
         return Markup(
             f'<span title="It stands in the first text we have, so it may be older">since {on} or before</span>'
@@ -48,17 +54,29 @@ def since(held: Held) -> Markup:
     return Markup(f"since {on}")
 
 
+def stands(held: Held) -> Markup:
+    """Since when the stance stands, and since when in these words, where that is later."""
+    if held.begun is None:
+        return since(held)
+    words_since = f"since {day(held.begun)}"
+    if held.begun_change_id:
+        words_since = f'<a href="{change_path(held.begun_change_id)}">{words_since}</a>'
+    what = "takes a licence" if held.stance is Stance.GRANTS and held.aspect == "licence" else "says so"
+    return Markup(f"in these words {words_since}; {what} {since(held)}")
+
+
 @lru_cache(maxsize=20_000)
 def said(held: Held) -> Markup:
     """The exact words, the document and heading they stand under, since when, and the change that brought them."""
     quote = escape(f"“{words(held.quote)}”")
     if not held.quote:
         quote = Markup('<span class="quiet">The words were taken out of this archive.</span>')
-    heading = f", <bdi>{escape(line(held.headings[-1], 60))}</bdi>" if held.headings else ""
+    title = line(held.headings[-1], 60) if held.headings else ""
+    heading = f", <bdi>{escape(title)}</bdi>" if title and title.casefold() != held.key.type.casefold() else ""
     document = f'<a href="{place(held)}"><bdi>{escape(visible(held.key.type))}</bdi></a>'
     return Markup(
         f'<blockquote class="said" dir="auto">{quote}</blockquote>\n'
-        f'<p class="from">{document}{heading} · {since(held)}</p>\n'
+        f'<p class="from">{document}{heading} · {stands(held)}</p>\n'
     )
 
 
@@ -67,31 +85,54 @@ def side(aspect: str, stance: Stance) -> Markup:
     return Markup(f'<p class="side-name">{answer_to(aspect, stance)}</p>\n')
 
 
+def silence(cell: Cell) -> Markup:
+    """That nothing is said, and what was promised before, with what took it away."""
+    if cell.gone is None:
+        return Markup(cell.answer)
+    href = change_path(cell.gone.change_id) if cell.gone.change_id else version_path(cell.gone.version_id)
+    return Markup(f'{SILENT} <a class="gone" href="{href}">({cell.gone.words})</a>')
+
+
 def answer(cell: Cell) -> Markup:
     """An answer that opens to its words."""
     if cell.tone is None:
         if cell.read:
-            return Markup('<span class="answer silent">Says nothing</span>')
+            return Markup(f'<span class="answer silent">{silence(cell)}</span>')
         why = "No rule of ours reads this in the language of its documents"
         return Markup(f'<span class="answer silent" title="{why}">Not read</span>')
-    also = "".join(f' <span class="also">also: {more.lower()}</span>' for more in cell.also)
+    also = "".join(f' <span class="also">also: {lowered(more)}</span>' for more in cell.also)
     key = cell.aspect.key
-    quotes = "".join((side(key, one.stance) if also else "") + said(one) for one in cell.held[:_MOST])
+    quotes = "".join((side(key, one.stance) if cell.several else "") + said(one) for one in cell.held[:_MOST])
     title = escape(words(cell.held[0].quote, _HOVER))
+    word, later = _parted(cell)
     return Markup(
         f'<details class="answer {cell.tone.value}" name="answer">'
-        f'<summary title="{title}">{sign(cell.tone)} <strong>{cell.answer}</strong>{also}</summary>\n'
+        f'<summary title="{title}">{sign(cell.tone)} <strong>{word}</strong>{later}{also}</summary>\n'
         f'<div class="opened">{quotes}</div></details>'
     )
+
+
+def _parted(cell: Cell) -> tuple[str, str]:
+    """An answer's word, and from when it is to hold."""
+    word = answer_to(cell.aspect.key, cell.held[0].stance)
+    return word, cell.answer.removeprefix(word)
 
 
 def brief(cell: Cell) -> Markup:
     """An answer in a line, without its words."""
     if cell.tone is None:
-        return Markup(f'<span class="quiet">{cell.answer}</span>')
-    also = "".join(f' <span class="quiet">also: {more.lower()}</span>' for more in cell.also)
-    word = f'<strong class="answer-word {cell.tone.value}">{sign(cell.tone)} {cell.answer}</strong>'
+        return Markup(f'<span class="quiet">{silence(cell)}</span>')
+    also = "".join(f' <span class="quiet">also: {lowered(more)}</span>' for more in cell.also)
+    said, later = _parted(cell)
+    word = f'<strong class="answer-word {cell.tone.value}">{sign(cell.tone)} {said}</strong>{later}'
+    if later:
+        return Markup(f"{word}{also}")
     return Markup(f"{word}{also}, {since(cell.held[0])}")
+
+
+def lowered(said: str) -> str:
+    """An answer within a sentence: months keep their capitals."""
+    return said[:1].lower() + said[1:]
 
 
 @lru_cache(maxsize=100)
@@ -101,6 +142,11 @@ def _chip(aspect: Aspect) -> Markup:
 
 def chip(cell: Cell) -> Markup:
     return _chip(cell.aspect)
+
+
+def dated(cell: Cell) -> Markup:
+    """One point of a licence, and since when it is claimed."""
+    return Markup(f'{_chip(cell.aspect)} <span class="from-when">{since(cell.held[0])}</span>')
 
 
 def covers(attributes: tuple[Cell, ...], quotes: list[tuple[Held, list[Aspect]]]) -> Markup:
@@ -127,7 +173,10 @@ def named(covered: list[Aspect]) -> Markup:
 def mark(cell: Cell, href: str) -> Markup:
     """One point of a licence, with its words on hover."""
     held = cell.held[0]
-    title = f"{cell.aspect.question} Yes, since {day(held.since)}: “{words(held.quote, _HOVER)}”"
+    from_when = held.answer if held.starts else f"Yes, since {day(held.since)}"
+    title = escape(f"{cell.aspect.question} {from_when}: “{words(held.quote, _HOVER)}”")
+    label = escape(visible(cell.aspect.name))
     return Markup(
-        f'<a href="{escape(href)}" title="{escape(title)}"><span aria-hidden="true">✓</span><span class="cue">Yes</span></a>'
+        f'<a href="{escape(href)}" title="{title}" data-label="{label}">'
+        '<span aria-hidden="true">✓</span><span class="cue">Yes</span></a>'
     )

@@ -13,7 +13,7 @@ from tosmon.web import claims
 from tosmon.web.filters import asked
 from tosmon.web.operator import TheSession, said_of
 from tosmon.web.pictures import calendar, calendar_start, story
-from tosmon.web.profile import lanes_of, profile_path
+from tosmon.web.profile import lanes_of
 from tosmon.web.site import SHOWN, TheSite, document_of, feeds_of
 from tosmon.web.times import instant, start_of
 from tosmon.web.versions import shown_version
@@ -40,6 +40,8 @@ def one_service(site: TheSite, service: str) -> Response:
         raise HTTPException(404, "There is no such service in this archive.")
     today = site.clock().date()
     name = documents[0].service_name
+    looked_from = site.browse.first_text_at(service)
+    activity = site.browse.activity(start_of(calendar_start(today)), service)
     return site.render(
         "service.html",
         title=name,
@@ -48,11 +50,11 @@ def one_service(site: TheSite, service: str) -> Response:
         name=name,
         documents=documents,
         changes=site.browse.changes(service=service, limit=AT_ONCE),
-        profile=next(iter(site.archive.findings.profiles(service=service)), None),
-        profile_path=profile_path(service),
+        profile=next(iter(site.archive.findings.profiles(service=service, today=today)), None),
+        profile_path=links.profile_path(service),
         lanes=lanes_of(site, service, documents),
         claims=claims,
-        calendar=calendar(site.browse.activity(start_of(calendar_start(today)), service), today),
+        calendar=calendar(activity, today, looked_from.date() if looked_from else None),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +58,3 @@ def attachment(body: bytes, name: str, media_type: str) -> Response:
 
 def disposition(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
-
-
-def first_digests(evidence: Sequence[Evidence]) -> tuple[str, ...]:
-    return tuple(digest for one in evidence for _, digest in one.responses)

@@ -63,12 +63,13 @@ def asked(query: Mapping[str, str]) -> Asked:
         query.get("topic") or None,
         one_of(Direction, "direction"),
         one_of(Severity, "severity"),
-        _day(query.get("since", ""), ignored),
+        day_asked(query.get("since", ""), ignored),
     )
-    return Asked(filters, _number(query.get("before", ""), ignored), tuple(ignored))
+    return Asked(filters, id_asked(query.get("before", ""), ignored), tuple(ignored))
 
 
-def _day(written: str, ignored: list[str], name: str = "since") -> date | None:
+def day_asked(written: str, ignored: list[str], name: str = "since") -> date | None:
+    """The day that is written, `None` where none is; what is no day is added to `ignored`."""
     if not written:
         return None
     try:
@@ -85,7 +86,8 @@ LARGEST = 2**63 - 1
 """The largest id that a database can hold."""
 
 
-def _number(written: str, ignored: list[str], name: str = "before") -> int | None:
+def id_asked(written: str, ignored: list[str], name: str = "before") -> int | None:
+    """The id that is written, `None` where none is; what is no id is added to `ignored`."""
     if not written:
         return None
     if written.isascii() and written.isdigit() and int(written[:20]) <= LARGEST:
@@ -141,10 +143,10 @@ def sought(query: Mapping[str, str]) -> Sought:
         _sayable(query.get("q", ""))[:300].strip(),
         _sayable(query.get("service", "")) or None,
         _sayable(query.get("type", "")) or None,
-        _day(query.get("since", ""), ignored, "since"),
-        _day(query.get("until", ""), ignored, "until"),
+        day_asked(query.get("since", ""), ignored, "since"),
+        day_asked(query.get("until", ""), ignored, "until"),
         order,
-        _number(query.get("after", ""), ignored, "after"),
+        id_asked(query.get("after", ""), ignored, "after"),
         tuple(ignored),
     )
 

@@ -12,15 +12,19 @@ from datetime import datetime
 
 from tosmon.archive import ChangeMark, VersionMark
 from tosmon.judge.profile import ASPECTS, Held, answer, aspect_named, permission, tone
-from tosmon.model import ChangeState, Direction, TermsKey
+from tosmon.model import ChangeState, Direction, Stance, TermsKey
 from tosmon.publish.words import day
 from tosmon.web.pictures import foremost
 
 _TOLD = (ChangeState.TOLD, ChangeState.WITHDRAWN, ChangeState.HISTORIC)
-_WIDTH, _EDGE = 960, 10
+WIDE, NARROW = 960, 350
+_EDGE = 10
 _HEAD, _CLAIM, _BAR, _DOCUMENT, _LINE = 26, 44, 15, 92, 40
 _LETTER = 7.5
 _SHOWN = tuple(aspect.key for aspect in ASPECTS if not aspect.is_attribute)
+
+
+_Run = tuple[Held, datetime, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,13 @@ class Lanes:
 
 
 def lanes(
-    runs: Sequence[tuple[Held, datetime, datetime | None]],
+    runs: Sequence[_Run],
     documents: Sequence[tuple[TermsKey, Sequence[VersionMark], Sequence[ChangeMark]]],
     now: datetime,
+    width: int = WIDE,
 ) -> Lanes | None:
-    """The picture of a platform; `None` while none of its documents has a version."""
+    """The picture of a platform; `None` while none of its documents has a version. A phone shows it `NARROW`."""
+    runs = _opted_out(runs)
     read = [one for one in documents if one[1]]
     if not read:
         return None
@@ -93,7 +99,7 @@ def lanes(
 
     def across(at: datetime) -> float:
         part = (at - first).total_seconds() / length
-        return round(_EDGE + (_WIDTH - 2 * _EDGE) * min(max(part, 0.0), 1.0), 1)
+        return round(_EDGE + (width - 2 * _EDGE) * min(max(part, 0.0), 1.0), 1)
 
     y: float = _HEAD
     claims = []
@@ -104,18 +110,39 @@ def lanes(
             y += claims[-1].height
     stories = []
     for key, versions, changes in read:
-        stories.append(_document(key, versions, changes, y, across))
+        stories.append(_document(key, versions, changes, y, across, width))
         y += _DOCUMENT
     years = tuple(
         (across(first.replace(year=year, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)), year)
         for year in range(first.year + 1, now.year + 1)
     )
-    return Lanes(_WIDTH, y + 4, _BAR, first, years, tuple(claims), tuple(stories))
+    return Lanes(width, y + 4, _BAR, first, years, tuple(claims), tuple(stories))
+
+
+def _opted_out(runs: Sequence[_Run]) -> list[_Run]:
+    """While a document offers an opt-out, that holds for whatever else it may do: its plain permission shows around it."""
+    offers: dict[tuple[TermsKey, str], list[tuple[datetime, datetime | None]]] = {}
+    for held, since, until in runs:
+        if held.stance is Stance.MAY_UNLESS_OPT_OUT:
+            offers.setdefault((held.key, held.aspect), []).append((since, until))
+    shown: list[_Run] = []
+    for held, since, until in runs:
+        start: datetime | None = since
+        if held.stance is Stance.MAY:
+            for begun, ended in sorted(offers.get((held.key, held.aspect), []), key=lambda one: one[0]):
+                if start is None or (until is not None and begun >= until) or (ended is not None and ended <= start):
+                    continue
+                if begun > start:
+                    shown.append((held, start, begun))
+                start = ended
+        if start is not None and (until is None or start < until or start == since):
+            shown.append((held, start, until))
+    return shown
 
 
 def _claims(
     aspect: str,
-    runs: Sequence[tuple[Held, datetime, datetime | None]],
+    runs: Sequence[_Run],
     y: float,
     across: Callable[[datetime], float],
     now: datetime,
@@ -151,6 +178,7 @@ def _document(
     changes: Sequence[ChangeMark],
     y: float,
     across: Callable[[datetime], float],
+    width: int,
 ) -> Document:
     base = y + 24 + _LINE
     most = max(version.words for version in versions)
@@ -160,7 +188,7 @@ def _document(
 
     steps = [f"M{across(versions[0].at)} {up(versions[0].words)}"]
     steps += [f"H{across(version.at)}V{up(version.words)}" for version in versions[1:]]
-    steps.append(f"H{_WIDTH - _EDGE}")
+    steps.append(f"H{width - _EDGE}")
     strokes = dict.fromkeys(across(version.at) for version in versions)
     return Document(
         key,

@@ -33,6 +33,7 @@ def latest(site: TheSite, request: Request) -> Response:
     )
     found, more = rows[:SHOWN], rows[SHOWN:]
     services = site.browse.service_names()
+    looked_from = site.browse.first_text_at(filters.service)
     activity = site.browse.activity(start_of(calendar_start(now.date())), filters.service)
     return site.render(
         "latest.html",
@@ -44,7 +45,7 @@ def latest(site: TheSite, request: Request) -> Response:
         ignored=query.ignored,
         services=services,
         topics=topics(site),
-        calendar=calendar(activity, now.date()),
+        calendar=calendar(activity, now.date(), looked_from.date() if looked_from else None),
         pulse=site.browse.pulse(),
     )
 

@@ -45,6 +45,8 @@ def moved_to(path: str, former: Mapping[str, str]) -> str | None:
     if not former:
         return None
     segments = path.split("/")[1:]
+    if not {"", ".", ".."}.isdisjoint(segments):  # "//evil.example/…" is an address of its own, and no path of ours
+        return None
     names = {file_name(old): file_name(new) for old, new in former.items()} if segments[:1] == ["feeds"] else former
     for place, segment in enumerate(segments):
         if place and segments[place - 1] not in _BEFORE_A_SERVICE:
@@ -52,6 +54,6 @@ def moved_to(path: str, former: Mapping[str, str]) -> str | None:
         stem, dot, suffix = segment.rpartition(".") if segments[:2] == ["feeds", "service"] else (segment, "", "")
         if stem in names:
             segments[place] = names[stem] + dot + suffix
-            # Each part is encoded, so "//evil.example" can never come of it.
+            # Each part is encoded and none is empty, so "//evil.example" can never come of it.
             return "/" + "/".join(quote(one, safe="") for one in segments)
     return None

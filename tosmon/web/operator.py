@@ -11,22 +11,23 @@ from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from fastapi import APIRouter, Cookie, Depends, HTTPException
+from fastapi import APIRouter, Cookie, Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tosmon.errors import TosmonError
 from tosmon.model import ChangeState, TermsKey
 from tosmon.publish.links import change_path, document_path
-from tosmon.web.filters import LARGEST
+from tosmon.web.filters import id_asked
+from tosmon.web.forms import OUR_LOGIN, OURS, Form, TheForm, field
 from tosmon.web.serving import OPERATOR_COOKIE
-from tosmon.web.sessions import LASTS, Session, Sessions
+from tosmon.web.sessions import LASTS, Session, Sessions, network_of
 from tosmon.web.settings import Operator
 from tosmon.web.site import Site, TheSite
-from tosmon.web.subscribing import OURS, Form, TheForm
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 _SHOWN = 40
+_NOT_KEPT = "cookie"
 _SAID = {
     "looked": "It is due now: whoever looks will look at it next.",
     "paused": "Paused: it is not looked at until you resume it.",
@@ -61,7 +62,7 @@ def _allowed(site: TheSite, session: TheSession, form: TheForm) -> Operator:
     operator, _ = _operator(site)
     if session is None:
         raise HTTPException(401, "Log in first: your session is over, or you have none.")
-    if not hmac.compare_digest(_one(form, "proof").encode(), session.proof.encode()):
+    if not hmac.compare_digest(field(form, "proof").encode(), session.proof.encode()):
         raise HTTPException(403, "This form is not one of this site, or of an earlier session. Open the page again.")
     return operator
 
@@ -76,7 +77,7 @@ Allowed = Annotated[Operator, Depends(_allowed)]
 def desk(site: TheSite, session: TheSession, said: str = "") -> Response:
     _operator(site)
     if session is None:
-        return _uncached(site.render("login.html", title="For whoever runs this", wrong=""))
+        return _login(site, "cookie" if said == _NOT_KEPT else "")
     browse = site.browse
     return _uncached(
         site.render(
@@ -93,29 +94,40 @@ def desk(site: TheSite, session: TheSession, said: str = "") -> Response:
     )
 
 
-@router.post("/operator/login", dependencies=OURS)
-def login(site: TheSite, form: TheForm) -> Response:
+@router.post("/operator/login", dependencies=OUR_LOGIN)
+def login(site: TheSite, request: Request, form: TheForm) -> Response:
     _, sessions = _operator(site)
-    now = site.clock()
-    if sessions.is_closed(now):
-        return _uncached(site.render("login.html", status=429, title="For whoever runs this", wrong="later"))
-    session = sessions.open(_one(form, "token"), now)
+    now, network = site.clock(), network_of(request.client.host if request.client else "")
+    if sessions.is_closed(now, network):
+        return _login(site, "later", 429)
+    session = sessions.open(field(form, "token"), now, network)
     if session is None:
-        return _uncached(site.render("login.html", status=403, title="For whoever runs this", wrong="token"))
-    answer = RedirectResponse("/operator", 303)
+        return _login(site, "token", 403)
+    secure = urlsplit(site.settings.site_url).scheme == "https"
+    # Over plain http a browser drops a cookie that is marked Secure, so the next page has to say why nothing happened.
+    may_be_lost = secure and request.url.scheme != "https"
+    answer = RedirectResponse(f"/operator?said={_NOT_KEPT}" if may_be_lost else "/operator", 303)
     answer.set_cookie(
         OPERATOR_COOKIE,
         session.cookie,
         max_age=int(LASTS.total_seconds()),
-        secure=urlsplit(site.settings.site_url).scheme == "https",
+        secure=secure,
         httponly=True,
         samesite="strict",
     )
     return answer
 
 
+def _login(site: Site, wrong: str, status: int = 200) -> Response:
+    answer = site.render("login.html", status=status, title="For whoever runs this", wrong=wrong)
+    answer.headers["Referrer-Policy"] = "same-origin"  # with ours a browser hides where the form came from: OUR_LOGIN
+    return _uncached(answer)
+
+
 @router.post("/operator/logout", dependencies=OURS)
-def logout(operator: Allowed) -> Response:
+def logout(site: TheSite, operator: Allowed) -> Response:
+    """End every session that was opened with the token, here and in other browsers."""
+    site.archive.operating.end_sessions()
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(OPERATOR_COOKIE, httponly=True, samesite="strict")
     return answer
@@ -147,7 +159,7 @@ def resume(site: TheSite, operator: Allowed, form: TheForm) -> Response:
 @router.post("/operator/part", dependencies=OURS)
 def part(site: TheSite, operator: Allowed, form: TheForm) -> Response:
     """Tell of a part that changes by itself all the same, or no more."""
-    shown = _one(form, "shown") == "1"
+    shown = field(form, "shown") == "1"
     if not site.archive.operating.show_part(_number(form, "part"), shown):
         raise HTTPException(404, "There is no such part.")
     return _back("/operator", "shown" if shown else "masked")
@@ -159,7 +171,7 @@ def pin(site: TheSite, operator: Allowed, form: TheForm) -> Response:
     if operator.pin is None:
         raise HTTPException(404, "This server cannot pin.")
     key = _key(form)
-    _done(operator.pin, key, _one(form, "sentence"))
+    _done(operator.pin, key, field(form, "sentence"))
     return _back(document_path(key), "pinned")
 
 
@@ -198,19 +210,15 @@ def _done(action: Callable[..., object], *arguments: object) -> bool:
         raise HTTPException(409, str(error)) from error
 
 
-def _one(form: Form, name: str) -> str:
-    return form.get(name, [""])[0].strip()
-
-
 def _key(form: Form) -> TermsKey:
-    return TermsKey(_one(form, "service"), _one(form, "type"))
+    return TermsKey(field(form, "service"), field(form, "type"))
 
 
 def _number(form: Form, name: str) -> int:
-    written = _one(form, name)
-    if not (written.isascii() and written.isdigit() and len(written) < 19 and int(written) <= LARGEST):
+    found = id_asked(field(form, name), [])
+    if found is None:
         raise HTTPException(404, "There is no such thing in this archive.")
-    return int(written)
+    return found
 
 
 def _back(path: str, said: str) -> Response:

@@ -34,7 +34,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """A year as a strip of weeks, Monday on top. `grid` is the path of all its days."""
+    """A year as a strip of weeks, Monday on top. `grid` is the path of the days that were looked at, `unseen` of those
+    before the first look, which was at `looked_from` if it lies in that year."""
 
     width: int
     height: int
@@ -44,13 +45,15 @@ class Calendar:
     first: date
     changes: int
     high: int
+    unseen: str = ""
+    looked_from: date | None = None
 
 
 def calendar_start(today: date) -> date:
     return today - timedelta(days=today.weekday(), weeks=_WEEKS - 1)
 
 
-def calendar(activity: Sequence[Activity], today: date) -> Calendar:
+def calendar(activity: Sequence[Activity], today: date, looked_from: date | None = None) -> Calendar:
     first = calendar_start(today)
     by_day: dict[date, list[Activity]] = defaultdict(list)
     for active in activity:
@@ -62,7 +65,11 @@ def calendar(activity: Sequence[Activity], today: date) -> Calendar:
         return week * _STEP, weekday * _STEP
 
     days = [first + timedelta(days=number) for number in range((today - first).days + 1)]
-    grid = "".join("M{} {}h{c}v{c}h-{c}z".format(*corner(on), c=_CELL) for on in days)
+    start = looked_from or first
+
+    def squares(wanted: Iterable[date]) -> str:
+        return "".join("M{} {}h{c}v{c}h-{c}z".format(*corner(on), c=_CELL) for on in wanted)
+
     cells = []
     for on, found in sorted(by_day.items()):
         changes = sum(active.changes for active in found)
@@ -72,11 +79,13 @@ def calendar(activity: Sequence[Activity], today: date) -> Calendar:
         _WEEKS * _STEP - (_STEP - _CELL),
         7 * _STEP - (_STEP - _CELL),
         _CELL,
-        grid,
+        squares(on for on in days if on >= start),
         tuple(cells),
         first,
         sum(cell.changes for cell in cells),
         sum(cell.high for cell in cells),
+        squares(on for on in days if on < start),
+        start if start > first else None,
     )
 
 

@@ -25,7 +25,7 @@ def when(at: datetime, now: datetime) -> Markup:
 
 
 def exact(at: datetime) -> Markup:
-    """The time in UTC; the script puts it in the reader's zone."""
+    """The time in UTC; the script adds the reader's own on hover."""
     return Markup(f'<time class="local" datetime="{at.isoformat()}">{moment(at)}</time>')
 
 

@@ -37,7 +37,9 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), interest-cohort=()",
 }
 THREADS = 4
-KEPT_BYTES = 16 * 1024 * 1024
+KEPT_BYTES, KEPT_ANSWERS = 16 * 1024 * 1024, 2000
+_OVERHEAD = 2000  # bytes of Python around one answer
+_LONGEST_KEPT = 512  # bytes of path or query: longer ones are nobody's but who made them up
 OPERATOR_COOKIE = "tosmon_operator"
 """Whoever has it may see other things on the same pages."""
 _PUBLIC = ("/services", "/changes/", "/versions/", "/search", "/incidents", "/feeds", "/api/v1/", "/profiles")
@@ -70,7 +72,7 @@ class Serving:
         answer = _Answer(Headers(scope=scope), send, head)
         try:
             state = self._state() if scope["method"] in ("GET", "HEAD") and _is_public(scope, answer.asked) else None
-            key = (scope["path"], scope["query_string"], accepts_gzip(answer.asked.get("accept-encoding", "")))
+            key: _Key = (scope["path"], scope["query_string"], accepts_gzip(answer.asked.get("accept-encoding", "")))
             kept = self._kept.get(key, state) if state is not None else None
             if kept is not None:
                 await answer.again(kept)
@@ -79,10 +81,15 @@ class Serving:
                 answer.keep = lambda ready: self._kept.put(key, state, ready)
             await self._app(inner, receive, answer.take)
         except Exception:  # whatever broke, people get a page that helps and the operator the trace
-            log.exception("%s %s broke", scope["method"], scope["path"])
+            log.exception("%s %s broke", scope["method"], _route(inner))
             if answer.started:
                 raise
             await _whole(self._broken(scope["path"]))(inner, receive, _Answer(Headers(scope=scope), send, head).take)
+
+
+def _route(scope: Scope) -> str:
+    """Which page it was, without what stands in the address: it may be somebody's link from a mail."""
+    return str(getattr(scope.get("route"), "path", "an unknown address"))
 
 
 def settle() -> None:
@@ -110,29 +117,42 @@ class _Ready:
     body: bytes
 
 
+_Key = tuple[str, bytes, bool]
+"""Path, query, and whether packed."""
+
+
 class _Kept:
-    """The latest answers, each with the state of the archive that it was made from; the oldest go when they are too many."""
+    """The latest answers, all from one state of the archive; the oldest go when they are too many or too large."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[Hashable, tuple[Hashable, _Ready]] = OrderedDict()
+        self._answers: OrderedDict[_Key, _Ready] = OrderedDict()
+        self._state: Hashable = None
         self._bytes = 0
 
-    def get(self, key: Hashable, state: Hashable) -> _Ready | None:
-        found = self._answers.get(key)
-        if found is None or found[0] != state:
-            return None
-        self._answers.move_to_end(key)
-        return found[1]
+    def get(self, key: _Key, state: Hashable) -> _Ready | None:
+        found = self._answers.get(key) if state == self._state else None
+        if found is not None:
+            self._answers.move_to_end(key)
+        return found
 
-    def put(self, key: Hashable, state: Hashable, ready: _Ready) -> None:
-        if len(ready.body) > KEPT_BYTES // 8:
+    def put(self, key: _Key, state: Hashable, ready: _Ready) -> None:
+        if state != self._state:
+            self._answers.clear()
+            self._state, self._bytes = state, 0
+        path, query, _ = key
+        if len(ready.body) > KEPT_BYTES // 8 or max(len(path), len(query)) > _LONGEST_KEPT:
             return
         before = self._answers.pop(key, None)
-        self._bytes += len(ready.body) - (len(before[1].body) if before else 0)
-        self._answers[key] = (state, ready)
-        while self._bytes > KEPT_BYTES:
-            _, (_, oldest) = self._answers.popitem(last=False)
-            self._bytes -= len(oldest.body)
+        self._bytes += _size(key, ready) - (_size(key, before) if before else 0)
+        self._answers[key] = ready
+        while self._bytes > KEPT_BYTES or len(self._answers) > KEPT_ANSWERS:
+            self._bytes -= _size(*self._answers.popitem(last=False))
+
+
+def _size(key: _Key, ready: _Ready) -> int:
+    """Bytes of memory that an answer takes, about: anybody may ask for a thousand addresses of one short page."""
+    headers = sum(len(name) + len(value) for name, value in ready.headers)
+    return len(ready.body) + headers + 4 * len(key[0]) + len(key[1]) + _OVERHEAD
 
 
 def _whole(response: Response) -> Callable[[Scope, Receive, Send], Awaitable[None]]:

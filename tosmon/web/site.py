@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property, lru_cache
 from importlib.resources import files
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
@@ -22,9 +23,10 @@ from tosmon.model import ChangeState, Direction, Flag, Severity, TermsKey
 from tosmon.publish import ALL, Shelf, document_feed, links, service_feed, style
 from tosmon.publish.feeds import Feed
 from tosmon.publish.text import line, visible, web_address
-from tosmon.publish.words import DIRECTION, KIND, SEVERITY, applies, day, moment, topic_name
+from tosmon.publish.words import DIRECTION, KIND, applies, day, moment, topic_name
 from tosmon.web import aligned, pictures, pieces, times
 from tosmon.web.aligned import Layout
+from tosmon.web.claims import lowered
 from tosmon.web.filters import LARGEST
 from tosmon.web.sessions import Sessions
 from tosmon.web.settings import WebSettings
@@ -91,11 +93,20 @@ class Site:
             comparison = compare(self.browse.clauses(before_id), self.browse.clauses(after_id))
             return aligned.layout(comparison, flags, everything=everything)
 
-        return lru_cache(maxsize=32)(made)
+        kept = lru_cache(maxsize=32)(made)
+        # A long text takes seconds to lay out: whoever asks for the same meanwhile waits for it and makes none of their own.
+        locks = tuple(Lock() for _ in range(16))
+
+        def once(before_id: int, after_id: int, flags: tuple[Flag, ...], everything: bool) -> Layout:
+            with locks[hash((before_id, after_id, everything)) % len(locks)]:
+                return kept(before_id, after_id, flags, everything)
+
+        return once
 
     @cached_property
     def sessions(self) -> Sessions | None:
-        return Sessions(self.settings.operator.token) if self.settings.operator else None
+        operator = self.settings.operator
+        return Sessions(operator.token, self.archive.operating.sessions_ended) if operator else None
 
     @cached_property
     def shelf(self) -> Shelf | None:
@@ -134,13 +145,18 @@ def templates() -> Environment:
         finalize=_shown,
     )
     environment.filters.update(
-        day=day, moment=moment, topic=topic_name, plain=plain, line=line, thousands=lambda number: f"{number:,}"
+        day=day,
+        moment=moment,
+        topic=topic_name,
+        plain=plain,
+        line=line,
+        lowered=lowered,
+        thousands=lambda number: f"{number:,}",
     )
     environment.globals.update(
         static_url=static_url,
         static_policy=STATIC_POLICY,
         directions=DIRECTION,
-        severities=SEVERITY,
         kinds=KIND,
         states=STATE,
         all_feed=ALL,
@@ -156,7 +172,7 @@ def templates() -> Environment:
         change_path=links.change_path,
         service_path=links.service_path,
         document_path=pieces.document_path,
-        version_path=version_path,
+        version_path=links.version_path,
         feed_path=pieces.feed_path,
         feed_links=pieces.feed_links,
         short_headline=short_headline,
@@ -203,10 +219,6 @@ def change_of(site: Site, change_id: int) -> ChangeRow:
 # --- addresses and names --------------------------------------------------------------------------------------------
 
 
-def version_path(version_id: int) -> str:
-    return f"/versions/{version_id}"
-
-
 def feeds_of(document: TermsRow) -> tuple[Feed, ...]:
     return (
         document_feed(document.key, document.service_name),
@@ -222,7 +234,3 @@ def short_headline(change: ChangeRow) -> str:
             rest = change.headline[len(start) :]
             return rest[0].upper() + rest[1:]
     return change.headline
-
-
-def today_of(site: Site) -> date:
-    return site.clock().date()

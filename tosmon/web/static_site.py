@@ -27,6 +27,7 @@ from tosmon.archive import Archive, TermsRow
 from tosmon.errors import TosmonError
 from tosmon.model import Alert, ChangeState
 from tosmon.publish import OPML_FILE, Feed, FeedFormat, feed_file, links, write, write_opml
+from tosmon.publish.files import put
 from tosmon.web import app
 from tosmon.web.evidence import evidence_of
 from tosmon.web.feeds import all_feeds
@@ -160,20 +161,10 @@ class _Exporter:
 
     def _put(self, name: str, body: str | bytes) -> None:
         raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-        path = self._folder / name
-        if path.is_file() and path.stat().st_size == len(raw) and path.read_bytes() == raw:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.new")
-        beside.write_bytes(raw)
-        beside.replace(path)
-        self._written += 1
+        self._written += len(put({self._folder / name: raw}))
 
     def _save(self, pages: Mapping[str, str]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        beside = self._folder / f"{MANIFEST}.new"
-        beside.write_text(json.dumps({"look": self._look, "pages": pages}), encoding="utf-8")
-        beside.replace(self._folder / MANIFEST)
+        put({self._folder / MANIFEST: json.dumps({"look": self._look, "pages": pages}).encode()})
 
     def _remove_stale(self) -> int:
         removed = 0
@@ -241,11 +232,13 @@ class _Exporter:
     def _name(self, part: str) -> str:
         """A part of an address as the name of a file: itself, where every disk can have a file of that name.
 
-        Two parts that differ in letter case alone are one name on some disks: the later one gets a mark.
+        Two parts that differ in letter case alone are one name on some disks: the later one gets a mark. So does what
+        is called like a file of ours, such as index.html: here it is a folder.
         """
         if part in self._names:
             return self._names[part]
         plain = re.fullmatch(r"[^\x00-\x1f/\\:*?\"<>|]{1,80}", part) and part.strip(" .") == part and part.isprintable()
+        plain = plain and not part.lower().endswith((".html", ".diff", ".md"))
         mark = hashlib.sha256(part.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         name = (
             part if plain and part.lower() not in self._taken else f"{re.sub(r'[^A-Za-z0-9]+', '-', part)[:40]}-{mark}"
@@ -312,7 +305,7 @@ def _pages(site: Site) -> Iterable[_Page]:
     documents = site.browse.documents()
     for service in dict.fromkeys(document.key.service for document in documents):
         yield _Page(links.service_path(service))
-        yield _Page(f"/profiles/{quote(service, safe='')}")
+        yield _Page(links.profile_path(service))
     alerts = site.browse.last_alerts()
     for document in documents:
         yield from _pages_of(site, document, alerts)

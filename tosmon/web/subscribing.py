@@ -12,34 +12,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from tosmon.archive import Asker, Confirmed
+from tosmon.archive import Asker, Confirmed, address_key
 from tosmon.model import Choices, Frequency, Severity, Subscriber, SubscriberState
 from tosmon.publish.addressing import checked_address
 from tosmon.publish.letters import WEEKDAYS, described, masked
 from tosmon.publish.links import choices_path
-from tosmon.publish.signed import Claim, Purpose, network_of
+from tosmon.publish.signed import Claim, Purpose
 from tosmon.publish.text import line
 from tosmon.publish.words import topic_name
 from tosmon.web.evidence import disposition
+from tosmon.web.forms import OURS, Form, TheForm, field
 from tosmon.web.latest import topics
+from tosmon.web.sessions import network_of
 from tosmon.web.settings import Subscribing
 from tosmon.web.site import Site, TheSite
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-_LARGEST_FORM = 64_000  # bytes: every box of a large archive ticked, several times over
-_MOST_FIELDS = 2000
 _MOST_TICKED = 1000
 _TRAP = "website"  # no person sees that field; programs fill in all they find
-
-Form = Mapping[str, list[str]]
 
 _SAID = {
     "confirmed": "You are subscribed. From now on we write to you as chosen below.",
@@ -55,39 +51,6 @@ _SAID = {
 # --- what comes in ------------------------------------------------------------------------------------------------
 
 
-async def _form(request: Request) -> Form:
-    """The fields of a form. Read here and not by a library, as all we take is short text; raises 413 and 415."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", ""):
-        raise HTTPException(415, "This address takes the form of its page and nothing else.")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST_FORM:
-            raise HTTPException(413, "That is more than the form can hold.")
-    try:
-        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except ValueError as error:
-        raise HTTPException(413, "That is more than the form can hold.") from error
-
-
-def _of_this_site(request: Request, site: TheSite) -> None:
-    """Refuse forms that other sites send in a reader's name.
-
-    There is no cookie that they could misuse, and links are secret; but a browser that says where it comes from is
-    believed. `Origin: null` says nothing: it is what our own Referrer-Policy makes of every form.
-    """
-    origin = request.headers.get("origin", "null")
-    ours = {request.headers.get("host", ""), urlsplit(site.settings.site_url).netloc}
-    foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
-    if foreign or (origin != "null" and urlsplit(origin).netloc not in ours):
-        raise HTTPException(403, "This form was sent from another site. Open the page here and send it again.")
-
-
-TheForm = Annotated[Form, Depends(_form)]
-OURS = [Depends(_of_this_site)]
-
-
 def _subscribing(site: Site) -> Subscribing:
     if site.settings.subscribing is None:
         raise HTTPException(404, "Nobody can subscribe by mail here.")
@@ -99,10 +62,6 @@ def _claim(site: Site, purpose: Purpose, token: str) -> Claim:
     if claim is None:
         raise HTTPException(404, "This link is damaged. Take it from the mail again, whole, up to its last letter.")
     return claim
-
-
-def _one(form: Form, name: str) -> str:
-    return next(iter(form.get(name, ())), "").strip()
 
 
 # --- choices --------------------------------------------------------------------------------------------------------
@@ -157,7 +116,7 @@ def _choices(form: Form, offer: Offer) -> tuple[Choices, list[str]]:
         return tuple(value for value in offered if value in chosen)[:_MOST_TICKED]
 
     def one_of(name: str, offered: Sequence[str], default: str, words: str) -> str:
-        written = _one(form, name) or default
+        written = field(form, name) or default
         if written not in offered:
             problems.append(words)
             return default
@@ -199,7 +158,7 @@ def ask(site: TheSite, request: Request, form: TheForm) -> Response:
     settings = site.settings.subscribing
     offer = _offer(site)
     choices, problems = _choices(form, offer)
-    written = _one(form, "address")
+    written = field(form, "address")
     address = checked_address(written)
     if address is None:
         problems.insert(0, "Give a mail address like name@example.org: one address, without quotes or a name.")
@@ -207,11 +166,11 @@ def ask(site: TheSite, request: Request, form: TheForm) -> Response:
         return _subscribe_form(site, offer, choices, "", [], status=403)
     if problems or address is None:
         return _subscribe_form(site, offer, choices, line(written, 254), problems, status=400)
-    if _one(form, _TRAP):
+    if field(form, _TRAP):
         return _on_to("/subscribe/asked")
     host = request.client.host if request.client else ""
     asker = Asker(
-        settings.signer.mark("address", address.casefold()),
+        settings.signer.mark("address", address_key(address)),
         settings.signer.mark("network", network_of(host)),
         settings.limits,
     )
@@ -319,7 +278,7 @@ def change(site: TheSite, token: str, form: TheForm) -> Response:
     subscriber = _subscriber(site, claim)
     subscribers, handle, now = site.archive.subscribers, claim.handle, site.clock()
     said = ""
-    match _one(form, "do"):
+    match field(form, "do"):
         case "save":
             choices, problems = _choices(form, _offer(site, subscriber.choices))
             if problems:
@@ -340,7 +299,7 @@ def change(site: TheSite, token: str, form: TheForm) -> Response:
             said = "copy"
         case "download":
             return _download(site, handle)
-        case "erase" if _one(form, "sure"):
+        case "erase" if field(form, "sure"):
             subscribers.erase(handle)
             return _private(_erased(site))
         case "erase":

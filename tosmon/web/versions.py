@@ -13,11 +13,11 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from tosmon.archive import ChangeMark, VersionRow
 from tosmon.clauses import join, plain
 from tosmon.model import Clause, ClauseKind
-from tosmon.publish.links import on
+from tosmon.publish.links import on, version_path
 from tosmon.web.aligned import number_of
 from tosmon.web.evidence import attachment, disposition, evidence_of
 from tosmon.web.filters import LARGEST
-from tosmon.web.site import SHOWN, Site, TheSite, document_of, feeds_of, version_path
+from tosmon.web.site import SHOWN, Site, TheSite, document_of, feeds_of
 from tosmon.web.wording import html, wording
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)

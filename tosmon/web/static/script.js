@@ -1,4 +1,4 @@
-/* Comfort only: every page is whole without this. Keys n and p step through a change; times are shown in the reader's zone. */
+/* Comfort only: every page is whole without this. Keys n and p step through a change; a time shows the reader's own on hover. */
 (() => {
   "use strict";
 
@@ -22,12 +22,13 @@
     });
   }
 
-  const local = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
+  const local = new Intl.DateTimeFormat(undefined, {
+    day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  });
   for (const time of document.querySelectorAll("time.local")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
-    time.title = time.textContent.trim();
-    time.textContent = local.format(at);
+    time.title = local.format(at);
   }
 
   const zone = document.querySelector("select[data-guess]");
